@@ -1,0 +1,79 @@
+//! What clients are told. Every text is one line, has no `%`, and quotes what came from the request.
+
+use super::policy::{Cause, Refusal};
+use super::review::Review;
+use super::rule::Rule;
+use super::settings::Settings;
+use super::text::quote;
+
+/// With these lengths no message reaches 500 characters.
+const LONGEST_USER: usize = 90;
+const LONGEST_OBJECT: usize = 100;
+const LONGEST_INVALID: usize = 300;
+
+/// Why the writer is refused, and what to do instead.
+pub(super) fn refusal(review: &Review<'_>, rule: Rule, settings: &Settings) -> String {
+    let user = quote(&review.user_info.username, LONGEST_USER);
+    let what = match (rule, review.operation_name(), review.is_status()) {
+        (Rule::ManualCreate, ..) | (_, "CREATE", _) => "create Session",
+        (_, _, true) => "edit the status of Session",
+        _ => "edit Session",
+    };
+    let why = if rule == Rule::Impersonation {
+        "a HobbyFarm user name without a uid is somebody impersonating it (kubectl --as)".to_owned()
+    } else {
+        format!("only HobbyFarm writes Sessions{}", accounts(settings))
+    };
+    format!(
+        "{rule}: user {user} may not {what} {}: {why}. To end a session delete it, for all else use HobbyFarm's UI, \
+         or ask an administrator for break-glass access",
+        object(review)
+    )
+}
+
+/// The first account that may write, so that a forgotten `--service-account` is easy to see.
+fn accounts(settings: &Settings) -> String {
+    match settings.service_accounts.as_slice() {
+        [] => String::new(),
+        [only] => format!(" (service account {})", quote(&only.to_string(), 50)),
+        [first, others @ ..] => {
+            format!(" (service account {} and {} more)", quote(&first.to_string(), 50), others.len())
+        }
+    }
+}
+
+/// The line above the causes.
+pub(super) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String {
+    let mut message = format!("Session {} is invalid: ", object(review));
+    let longest = message.len() + LONGEST_INVALID;
+    for (index, cause) in causes.iter().enumerate() {
+        let text = format!("{}{cause}", if index == 0 { "" } else { "; " });
+        if message.len() + text.len() > longest {
+            message.push_str("; …");
+            break;
+        }
+        message.push_str(&text);
+    }
+    message
+}
+
+/// What a break-glass writer is told.
+pub(super) fn break_glass(review: &Review<'_>) -> String {
+    let user = quote(&review.user_info.username, LONGEST_USER);
+    format!("break-glass: user {user} writes a Session that HobbyFarm manages; this is on record")
+}
+
+/// What `--mode warn` tells the client in place of a refusal.
+pub(super) fn would_be_refused(refusal: &Refusal) -> Vec<String> {
+    let warning = |text: &dyn std::fmt::Display| format!("allowed by --mode warn, would be refused: {text}");
+    if refusal.causes.is_empty() {
+        return vec![warning(&refusal.message)];
+    }
+    refusal.causes.iter().map(|cause| warning(cause)).collect()
+}
+
+/// Namespace and name, as far as they are known.
+fn object(review: &Review<'_>) -> String {
+    let name = if review.name.is_empty() { "(generated name)" } else { &review.name };
+    quote(&format!("{}/{name}", review.namespace), LONGEST_OBJECT)
+}

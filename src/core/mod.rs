@@ -1,0 +1,15 @@
+//! The decision, pure: bytes and a point in time in, a verdict and a patch out.
+
+mod message;
+pub mod normalize;
+pub mod patch;
+pub mod policy;
+pub mod requester;
+pub mod response;
+pub mod review;
+pub mod rule;
+pub mod session;
+pub mod settings;
+pub mod text;
+pub mod timestamp;
+pub mod validate;

@@ -1,0 +1,180 @@
+//! The repairs of a Session's status: what `/mutate` and the backfill write.
+//!
+//! Nothing is ever refused here. What cannot be repaired is left as it is, and `/validate` names it.
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::session::{Field, Scalar, Session, Status};
+use super::settings::Dialect;
+use super::text::quote;
+use super::timestamp::{Instant, Layout, parse_any};
+
+/// One field of `status` that gets another value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// The field.
+    pub field: Field,
+    /// Its new value.
+    pub value: Value,
+    /// The value that stood there before, as JSON and quoted for a message; `None` where the field was missing or empty
+    /// and got its default.
+    pub rewritten: Option<String>,
+}
+
+impl Edit {
+    /// What the client is told, in at most 120 characters on one line; nothing about a default.
+    pub fn warning(&self) -> Option<String> {
+        let before = self.rewritten.as_deref()?;
+        let after = match &self.value {
+            Value::String(text) => quote(text, LONGEST_QUOTE),
+            other => other.to_string(),
+        };
+        Some(format!("{}: {before} stored as {after}", self.field.path()))
+    }
+}
+
+/// Two quotes of this length, the longest path and the words between them make less than 120 characters.
+const LONGEST_QUOTE: usize = 40;
+
+/// How far ahead defaults lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// From now to a defaulted `end_time`.
+    pub session: SignedDuration,
+    /// From now to a defaulted pause time, in the gargantua dialect.
+    pub pause: SignedDuration,
+}
+
+/// The edits that bring `session` into the form that HobbyFarm reads in this dialect.
+///
+/// Idempotent: a session with the edits applied needs none. A status that is no object is left alone.
+pub fn normalize(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, now: Instant) -> Vec<Edit> {
+    if matches!(session.status(), Status::Other) {
+        return Vec::new();
+    }
+    let mut normalizer = Normalizer { session, dialect, timeouts, now, edits: Vec::new() };
+    let flags = normalizer.flags();
+    normalizer.pause_time(flags.paused);
+    normalizer.times(flags.finished);
+    normalizer.edits
+}
+
+/// The flags after their repair; `None` where one cannot be read.
+struct Flags {
+    paused: Option<bool>,
+    finished: Option<bool>,
+}
+
+struct Normalizer<'a> {
+    session: &'a Session<'a>,
+    dialect: Dialect,
+    timeouts: Timeouts,
+    now: Instant,
+    edits: Vec<Edit>,
+}
+
+impl Normalizer<'_> {
+    fn flags(&mut self) -> Flags {
+        let paused = self.flag(Field::Paused, Some(false), None);
+        let finished = self.flag(Field::Finished, Some(false), None);
+        self.flag(Field::Active, finished.map(|finished| !finished), (finished == Some(true)).then_some(false));
+        Flags { paused, finished }
+    }
+
+    /// Repairs a flag and gives its value: `forced`, what it says, or `default` where it says nothing.
+    fn flag(&mut self, field: Field, default: Option<bool>, forced: Option<bool>) -> Option<bool> {
+        let current = self.session.field(field);
+        let said = if current.is_empty() { default } else { current.as_flag() };
+        let flag = forced.or(said)?;
+        self.set(
+            field,
+            &current,
+            match self.dialect {
+                Dialect::Documented => Value::from(flag.to_string()),
+                Dialect::Gargantua => Value::from(flag),
+            },
+        );
+        Some(flag)
+    }
+
+    fn pause_time(&mut self, paused: Option<bool>) {
+        let field = Field::pause_time(self.dialect);
+        let current = self.session.field(field);
+        match paused {
+            Some(false) => self.set(field, &current, Value::from("")),
+            Some(true) if current.is_empty() => {
+                let time = match self.dialect {
+                    Dialect::Documented => self.now,
+                    Dialect::Gargantua => self.now.plus(self.timeouts.pause),
+                };
+                self.set_time(field, &current, time);
+            }
+            _ => {
+                self.time(field, || None);
+            }
+        }
+    }
+
+    /// A default never puts the end before the start, or `/validate` would refuse what was only made up here.
+    fn times(&mut self, finished: Option<bool>) {
+        let time_of = |value: Scalar<'_>| as_time(&value).map(|(_, time)| time);
+        let begun = time_of(self.session.metadata("creationTimestamp")).unwrap_or(self.now);
+        let end = time_of(self.session.field(Field::EndTime));
+        let start = self.time(Field::StartTime, || Some(end.map_or(begun, |end| begun.min(end))));
+        let ahead = if finished == Some(true) { SignedDuration::ZERO } else { self.timeouts.session };
+        let end = self.now.plus(ahead);
+        self.time(Field::EndTime, || Some(start.map_or(end, |start| end.max(start))));
+    }
+
+    /// Repairs a time and gives its value, `default` where it says nothing.
+    fn time(&mut self, field: Field, default: impl FnOnce() -> Option<Instant>) -> Option<Instant> {
+        let current = self.session.field(field);
+        if current.is_empty() {
+            let time = default()?;
+            self.set_time(field, &current, time);
+            return Some(time);
+        }
+        let (text, time) = as_time(&current)?;
+        if Layout::of(self.dialect).parse(text).is_none() {
+            self.set_time(field, &current, time);
+        }
+        Some(time)
+    }
+
+    fn set_time(&mut self, field: Field, current: &Scalar<'_>, time: Instant) {
+        if let Some(text) = Layout::of(self.dialect).format(time) {
+            self.set(field, current, Value::from(text));
+        }
+    }
+
+    fn set(&mut self, field: Field, current: &Scalar<'_>, value: Value) {
+        let unchanged = match (current, &value) {
+            (Scalar::Bool(before), Value::Bool(after)) => before == after,
+            (Scalar::Text(before), Value::String(after)) => before == after,
+            _ => false,
+        };
+        if !unchanged {
+            self.edits.push(Edit { field, value, rewritten: (!current.is_empty()).then(|| describe(current)) });
+        }
+    }
+}
+
+/// A value as text and the time that it means in any of the known layouts, blanks around it put aside.
+pub fn as_time<'a>(value: &'a Scalar<'_>) -> Option<(&'a str, Instant)> {
+    let Scalar::Text(text) = value else { return None };
+    Some((text, parse_any(text.trim())?))
+}
+
+/// A value for a message.
+pub fn describe(value: &Scalar<'_>) -> String {
+    match value {
+        Scalar::Absent => "null".to_owned(),
+        Scalar::Bool(flag) => flag.to_string(),
+        Scalar::Text(text) => quote(text, LONGEST_QUOTE),
+        Scalar::Other(json) if json.starts_with('[') => "a list".to_owned(),
+        Scalar::Other(json) if json.starts_with('{') => "an object".to_owned(),
+        Scalar::Other(number) if number.len() <= LONGEST_QUOTE => (*number).to_owned(),
+        Scalar::Other(_) => "a long number".to_owned(),
+    }
+}

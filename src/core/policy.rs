@@ -1,0 +1,252 @@
+//! The decision table: [`Policy::decide`] turns a review into a [`Decision`].
+
+use jiff::Timestamp;
+use kube::core::admission::Operation;
+use serde_json::value::RawValue;
+
+use super::message;
+use super::normalize::{Edit, Timeouts, normalize};
+use super::requester::Requester;
+use super::review::{Review, ReviewError, Webhook};
+use super::rule::Rule;
+use super::session::{Session, Status, dialect};
+use super::settings::{Dialect, Impersonation, Invariants, Mode, Settings};
+use super::validate;
+
+/// The configured policy. Immutable; one is shared by all requests.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    settings: Settings,
+}
+
+/// What was decided about one request, and why.
+#[derive(Debug)]
+pub struct Decision {
+    /// The rule that decided.
+    pub rule: Rule,
+    /// Whether the policy allows the request; what the client is told is [`Decision::is_allowed`].
+    pub verdict: Verdict,
+    /// What becomes of a denial.
+    pub mode: Mode,
+    /// Repairs of `status`, for `/mutate`.
+    pub edits: Vec<Edit>,
+    /// Whether the object to be patched has no `status`.
+    pub status_is_missing: bool,
+    /// Lines for the client.
+    pub warnings: Vec<String>,
+    /// Invariants that the write breaks and that `--invariants warn` lets pass.
+    pub broken_invariants: Vec<Rule>,
+    /// Whether the writer came in by break-glass.
+    pub break_glass: bool,
+}
+
+/// Allowed or denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The request may go on.
+    Allow,
+    /// The request is refused.
+    Deny(Refusal),
+}
+
+/// What the client is told about a denial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// One line for a person, under 500 characters.
+    pub message: String,
+    /// The faulty fields; empty when the writer is the fault.
+    pub causes: Vec<Cause>,
+}
+
+/// One faulty field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The rule that it breaks.
+    pub rule: Rule,
+    /// Path of the field, `status.end_time` for example.
+    pub field: &'static str,
+    /// What is wrong and what is accepted; kubectl shows nothing else.
+    pub message: String,
+}
+
+/// The objects of a `CREATE` or `UPDATE`.
+struct Write<'a> {
+    object: Session<'a>,
+    old: Option<Session<'a>>,
+}
+
+impl Policy {
+    /// A policy with these settings.
+    pub const fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    /// The settings it was made with.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Decides one request. `now` is read once per request, by the caller.
+    pub fn decide(&self, webhook: Webhook, review: &Review<'_>, now: Timestamp) -> Result<Decision, ReviewError> {
+        if !matches!(review.operation, Operation::Create | Operation::Update) || !review.is_about_sessions() {
+            return Ok(self.allow(Rule::NotGuarded));
+        }
+        let write = Write::read(review)?;
+        let rule = self.door(review, &write);
+        let mut decision = self.allow(rule);
+        decision.break_glass = rule == Rule::BreakGlass;
+        match webhook {
+            Webhook::Mutate => self.mutate(&write, now, &mut decision),
+            Webhook::Validate => self.validate(review, &write, &mut decision),
+        }
+        Ok(decision)
+    }
+
+    const fn allow(&self, rule: Rule) -> Decision {
+        Decision {
+            rule,
+            verdict: Verdict::Allow,
+            mode: self.settings.mode,
+            edits: Vec::new(),
+            status_is_missing: false,
+            warnings: Vec::new(),
+            broken_invariants: Vec::new(),
+            break_glass: false,
+        }
+    }
+
+    /// The table of who may write. The first rule that holds wins.
+    fn door(&self, review: &Review<'_>, write: &Write<'_>) -> Rule {
+        let requester = Requester::parse(&review.user_info.username);
+        if self.is_hobbyfarm(&requester) {
+            let impersonated = review.user_info.uid.is_empty() && self.settings.impersonation == Impersonation::Deny;
+            return if impersonated { Rule::Impersonation } else { Rule::HobbyFarm };
+        }
+        if self.is_break_glass(review) {
+            return Rule::BreakGlass;
+        }
+        let Some(old) = &write.old else { return Rule::ManualCreate };
+        let changes = write.object.changes_since(old);
+        if changes.are_none() {
+            Rule::NoChange
+        } else if changes.are_housekeeping() && self.settings.housekeepers.iter().any(|known| known.matches(&requester))
+        {
+            Rule::Housekeeping
+        } else if changes.are_finalizers() && old.is_being_deleted() && write.object.only_lost_finalizers_since(old) {
+            Rule::Release
+        } else if review.is_status() {
+            Rule::ManualStatusEdit
+        } else {
+            Rule::ManualEdit
+        }
+    }
+
+    fn is_hobbyfarm(&self, requester: &Requester<'_>) -> bool {
+        let own = self.settings.own_service_account.iter();
+        self.settings.service_accounts.iter().chain(own).any(|account| account.matches(requester))
+    }
+
+    fn is_break_glass(&self, review: &Review<'_>) -> bool {
+        let user = &review.user_info;
+        self.settings.break_glass_users.iter().any(|name| *name == user.username)
+            || self.settings.break_glass_groups.iter().any(|group| user.groups.contains(&group.as_str().into()))
+    }
+
+    fn dialect(&self, write: &Write<'_>) -> Dialect {
+        self.settings.dialect.unwrap_or_else(|| dialect(&write.object, write.old.as_ref()))
+    }
+
+    /// Repairs what HobbyFarm or break-glass writes. An update of metadata alone, or of an object that is being deleted,
+    /// is left alone: a repair would turn the garbage collector's update into an edit.
+    fn mutate(&self, write: &Write<'_>, now: Timestamp, decision: &mut Decision) {
+        let metadata_only = || write.old.as_ref().is_some_and(|old| !write.object.changes_since(old).beyond_metadata);
+        if !decision.rule.is_trusted() || write.object.is_being_deleted() || metadata_only() {
+            return;
+        }
+        let timeouts = Timeouts { session: self.settings.session_timeout, pause: self.settings.pause_timeout };
+        decision.edits = normalize(&write.object, self.dialect(write), timeouts, now.into());
+        decision.status_is_missing = matches!(write.object.status(), Status::Absent);
+        decision.warnings = decision.edits.iter().filter_map(Edit::warning).collect();
+    }
+
+    fn validate(&self, review: &Review<'_>, write: &Write<'_>, decision: &mut Decision) {
+        if decision.rule.is_manual() {
+            let message = message::refusal(review, decision.rule, &self.settings);
+            return decision.deny(Refusal { message, causes: Vec::new() });
+        }
+        if !decision.rule.is_trusted() {
+            return;
+        }
+        if decision.break_glass {
+            decision.warnings.push(message::break_glass(review));
+        }
+        let old = write.old.as_ref();
+        let mut causes = validate::status(&write.object, old, self.dialect(write));
+        let broken = || old.map_or_else(Vec::new, |old| validate::invariants(&write.object, old));
+        match self.settings.invariants {
+            Invariants::Off => {}
+            Invariants::Deny => causes.extend(broken()),
+            Invariants::Warn => {
+                for cause in broken() {
+                    decision.warnings.push(cause.to_string());
+                    decision.broken_invariants.push(cause.rule);
+                }
+            }
+        }
+        if let Some(first) = causes.first() {
+            decision.rule = first.rule;
+            let message = message::invalid(review, &causes);
+            decision.deny(Refusal { message, causes });
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the writer may write, as far as the object is sound.
+    const fn is_trusted(self) -> bool {
+        matches!(self, Self::HobbyFarm | Self::BreakGlass)
+    }
+
+    /// Whether the writer is the fault.
+    const fn is_manual(self) -> bool {
+        matches!(self, Self::Impersonation | Self::ManualCreate | Self::ManualEdit | Self::ManualStatusEdit)
+    }
+}
+
+impl Decision {
+    /// Whether the client is told that the request may go on: in the modes `warn` and `audit` it always is.
+    pub fn is_allowed(&self) -> bool {
+        self.mode != Mode::Enforce || self.verdict == Verdict::Allow
+    }
+
+    /// What was decided, whatever the mode makes of it: metric label and audit annotation.
+    pub const fn name(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Allow => "allow",
+            Verdict::Deny(_) => "deny",
+        }
+    }
+
+    fn deny(&mut self, refusal: Refusal) {
+        if self.mode == Mode::Warn {
+            self.warnings.extend(message::would_be_refused(&refusal));
+        }
+        self.verdict = Verdict::Deny(refusal);
+    }
+}
+
+impl<'a> Write<'a> {
+    fn read(review: &Review<'a>) -> Result<Self, ReviewError> {
+        let operation = review.operation_name();
+        let read = |field: &'static str, raw: Option<&'a RawValue>| {
+            let raw = raw.ok_or(ReviewError::Missing { operation, field })?;
+            Session::read(raw).map_err(|source| ReviewError::Object { field, source })
+        };
+        let object = read("object", review.object)?;
+        let old = match review.operation {
+            Operation::Update => Some(read("oldObject", review.old_object)?),
+            Operation::Create | Operation::Delete | Operation::Connect => None,
+        };
+        Ok(Self { object, old })
+    }
+}

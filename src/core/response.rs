@@ -1,0 +1,112 @@
+//! [`Decision`] to bytes: the `AdmissionReview` that answers a request.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::core::Status;
+use kube::core::admission::{META_API_VERSION_V1, META_KIND};
+use kube::core::response::{StatusCause, StatusDetails, reason};
+use serde::Serialize;
+
+use super::patch::patch;
+use super::policy::{Decision, Refusal, Verdict};
+use super::review::Review;
+use super::rule::Rule;
+use super::settings::Mode;
+
+/// The wire form. kube's own type writes the patch as a list of numbers and annotations in random order.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+    audit_annotations: BTreeMap<&'static str, String>,
+}
+
+/// The answer to `review` as the API server wants it: an `AdmissionReview` with a `response`, as JSON.
+pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
+    let status = match &decision.verdict {
+        Verdict::Deny(refusal) if !decision.is_allowed() => Some(status(review, refusal)),
+        Verdict::Deny(_) | Verdict::Allow => None,
+    };
+    let patch = if decision.edits.is_empty() {
+        None
+    } else {
+        Some(STANDARD.encode(to_json(&patch(&decision.edits, decision.status_is_missing))))
+    };
+    to_json(&Answer {
+        api_version: META_API_VERSION_V1,
+        kind: META_KIND,
+        response: Response {
+            uid: &review.uid,
+            allowed: decision.is_allowed(),
+            status,
+            patch_type: patch.is_some().then_some("JSONPatch"),
+            patch,
+            warnings: &decision.warnings,
+            audit_annotations: annotations(decision),
+        },
+    })
+}
+
+#[expect(clippy::expect_used, reason = "strings, lists and maps with string keys always serialize")]
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("serializable")
+}
+
+/// Code and reason are both set: the API server turns a lone message into a 400.
+fn status(review: &Review<'_>, refusal: &Refusal) -> Status {
+    let (code, why) = if refusal.causes.is_empty() { (403, reason::FORBIDDEN) } else { (422, reason::INVALID) };
+    let cause = |cause: &super::policy::Cause| StatusCause {
+        reason: "FieldValueInvalid".to_owned(),
+        message: cause.message.clone(),
+        field: cause.field.to_owned(),
+    };
+    Status::failure(&refusal.message, why).with_code(code).with_details(StatusDetails {
+        name: review.name.to_string(),
+        group: review.resource.group.to_string(),
+        kind: review.kind.kind.to_string(),
+        causes: refusal.causes.iter().map(cause).collect(),
+        uid: String::new(),
+        retry_after_seconds: 0,
+    })
+}
+
+fn annotations(decision: &Decision) -> BTreeMap<&'static str, String> {
+    let mut annotations =
+        BTreeMap::from([("rule", decision.rule.name().to_owned()), ("decision", decision.name().to_owned())]);
+    if !decision.edits.is_empty() {
+        let paths: Vec<_> = decision.edits.iter().map(|edit| edit.field.path()).collect();
+        annotations.insert("repairs", paths.join(","));
+    }
+    if !decision.broken_invariants.is_empty() {
+        let rules: Vec<_> = decision.broken_invariants.iter().copied().map(Rule::name).collect();
+        annotations.insert("invariants", rules.join(","));
+    }
+    if decision.break_glass {
+        annotations.insert("break-glass", "true".to_owned());
+    }
+    match decision.mode {
+        Mode::Enforce => {}
+        Mode::Warn => drop(annotations.insert("mode", "warn".to_owned())),
+        Mode::Audit => drop(annotations.insert("mode", "audit".to_owned())),
+    }
+    annotations
+}

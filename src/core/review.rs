@@ -1,0 +1,218 @@
+//! Bytes to [`Review`]: the part of an `AdmissionReview` that the policy needs, borrowed from the request body.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use kube::core::admission::{META_API_VERSION_V1, META_KIND, Operation};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+/// The API group of HobbyFarm's resources.
+pub const GROUP: &str = "hobbyfarm.io";
+/// The plural name of the guarded resource.
+pub const RESOURCE: &str = "sessions";
+/// The subresource that HobbyFarm v3 writes status through.
+pub const STATUS: &str = "status";
+
+/// One of the two admission webhooks that this program serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum Webhook {
+    /// Repairs and defaults status; never denies.
+    Mutate,
+    /// Decides who may write, and what.
+    Validate,
+}
+
+impl Webhook {
+    /// The HTTP path, which is also the metric label behind its slash.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Mutate => "/mutate",
+            Self::Validate => "/validate",
+        }
+    }
+
+    /// The name that metrics and logs carry.
+    pub fn name(self) -> &'static str {
+        self.path().trim_start_matches('/')
+    }
+}
+
+/// One admission request (`AdmissionReview.request` of `admission.k8s.io/v1`), borrowed from its bytes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Review<'a> {
+    /// Echoed in the answer; the API server refuses an answer with another one.
+    #[serde(borrow, default)]
+    pub uid: Cow<'a, str>,
+    /// What is being done.
+    pub operation: Operation,
+    /// The kind of the object, for messages.
+    #[serde(borrow, default)]
+    pub kind: GroupVersionKind<'a>,
+    /// The resource in the form that the webhook registered for.
+    #[serde(borrow, default)]
+    pub resource: GroupVersionResource<'a>,
+    /// `status`, another subresource, or empty.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub sub_resource: Cow<'a, str>,
+    /// Name of the object; empty for `generateName` and in collection deletes.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub name: Cow<'a, str>,
+    /// Namespace of the object.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub namespace: Cow<'a, str>,
+    /// Who asks.
+    #[serde(borrow, default)]
+    pub user_info: UserInfo<'a>,
+    /// The object as it would be stored; absent for `DELETE`.
+    #[serde(borrow, default)]
+    pub object: Option<&'a RawValue>,
+    /// The stored object; absent for `CREATE`.
+    #[serde(borrow, default)]
+    pub old_object: Option<&'a RawValue>,
+    /// Nothing will be stored. The decision is the same: this webhook has no side effects.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub dry_run: bool,
+}
+
+/// `group/version, kind` of an object.
+#[derive(Debug, Default, Deserialize)]
+pub struct GroupVersionKind<'a> {
+    /// API group.
+    #[serde(borrow, default)]
+    pub group: Cow<'a, str>,
+    /// API version.
+    #[serde(borrow, default)]
+    pub version: Cow<'a, str>,
+    /// Kind.
+    #[serde(borrow, default)]
+    pub kind: Cow<'a, str>,
+}
+
+/// `group/version, resource` of a request.
+#[derive(Debug, Default, Deserialize)]
+pub struct GroupVersionResource<'a> {
+    /// API group.
+    #[serde(borrow, default)]
+    pub group: Cow<'a, str>,
+    /// API version.
+    #[serde(borrow, default)]
+    pub version: Cow<'a, str>,
+    /// Plural name.
+    #[serde(borrow, default)]
+    pub resource: Cow<'a, str>,
+}
+
+/// The requesting user as the API server authenticated or impersonated it. `extra` is never looked at.
+#[derive(Debug, Default, Deserialize)]
+pub struct UserInfo<'a> {
+    /// User name.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub username: Cow<'a, str>,
+    /// Set for a real service-account token, absent under `kubectl --as`.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub uid: Cow<'a, str>,
+    /// Group names.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub groups: Vec<Cow<'a, str>>,
+}
+
+/// Why no verdict can be given. Each is the client's fault and is answered with HTTP 400.
+#[derive(Debug, Error)]
+pub enum ReviewError {
+    /// The body is no JSON, or lacks what a review must have.
+    #[error("the body is no readable AdmissionReview: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    /// Some other JSON document.
+    #[error("expected kind AdmissionReview, got {0:?}")]
+    Kind(String),
+    /// A review of another version, `v1beta1` most likely.
+    #[error(
+        "expected apiVersion admission.k8s.io/v1, got {0:?}; \
+         set admissionReviewVersions to [\"v1\"] in the webhook configuration"
+    )]
+    Version(String),
+    /// A review that asks nothing, a response for example.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+    /// A request whose object cannot be read.
+    #[error("request.{field} is no readable object: {source}")]
+    Object {
+        /// `object` or `oldObject`.
+        field: &'static str,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A `CREATE` or `UPDATE` that lacks an object which it must have.
+    #[error("the {operation} request has no {field}")]
+    Missing {
+        /// `CREATE` or `UPDATE`.
+        operation: &'static str,
+        /// `object` or `oldObject`.
+        field: &'static str,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    request: Option<&'a RawValue>,
+}
+
+impl<'a> Review<'a> {
+    /// Reads a review. Objects are checked for JSON syntax only; their content is read when the policy needs it.
+    pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
+        let envelope: Envelope<'a> = serde_json::from_slice(body)?;
+        if envelope.kind != META_KIND {
+            return Err(ReviewError::Kind(envelope.kind.into_owned()));
+        }
+        if envelope.api_version != META_API_VERSION_V1 {
+            return Err(ReviewError::Version(envelope.api_version.into_owned()));
+        }
+        let request = envelope.request.ok_or(ReviewError::NoRequest)?;
+        Ok(serde_json::from_str(request.get())?)
+    }
+
+    /// Whether the request is about HobbyFarm's Sessions or their status, whatever the API version.
+    pub fn is_about_sessions(&self) -> bool {
+        self.resource.group == GROUP
+            && self.resource.resource == RESOURCE
+            && (self.sub_resource.is_empty() || self.is_status())
+    }
+
+    /// Whether the request writes through the status subresource.
+    pub fn is_status(&self) -> bool {
+        self.sub_resource == STATUS
+    }
+
+    /// The operation as Kubernetes spells it.
+    pub const fn operation_name(&self) -> &'static str {
+        match self.operation {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+            Operation::Connect => "CONNECT",
+        }
+    }
+}
+
+impl fmt::Display for GroupVersionResource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.group, self.version, self.resource)
+    }
+}
+
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}

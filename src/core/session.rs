@@ -1,0 +1,360 @@
+//! A view over a Session's raw JSON: what the policy looks at is read, the rest is only compared.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::settings::Dialect;
+
+/// The members of a JSON object, each value still raw. `null` counts as absent; of members that are given twice the
+/// last one counts, as in Go.
+#[derive(Debug, Clone, Default)]
+pub struct Members<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+impl<'a> Members<'a> {
+    /// Reads an object; an error says why it is none.
+    pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
+        serde_json::from_str(raw.get())
+    }
+
+    /// The value under `key`.
+    pub fn get(&self, key: &str) -> Option<&'a RawValue> {
+        self.0.get(key).copied().filter(|value| value.get() != "null")
+    }
+
+    /// The value under `key`, looked at.
+    pub fn scalar(&self, key: &str) -> Scalar<'a> {
+        self.get(key).map_or(Scalar::Absent, Scalar::read)
+    }
+
+    /// The object under `key`; empty where there is none.
+    fn object(&self, key: &str) -> Self {
+        self.get(key).and_then(|raw| Self::read(raw).ok()).unwrap_or_default()
+    }
+
+    /// The keys whose values differ between the two objects.
+    pub fn changed<'b>(&'b self, other: &'b Self) -> impl Iterator<Item = &'b str> {
+        let differs = |key: &&str| !same(self.get(key), other.get(key));
+        let gone = other.0.keys().filter(|key| !self.0.contains_key(*key));
+        self.0.keys().chain(gone).map(AsRef::as_ref).filter(differs)
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((Text(key), value)) = map.next_entry()? {
+                    members.insert(key, value);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visit)
+    }
+}
+
+/// A string that borrows from its source where it has no escapes.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Whether two values mean the same JSON, however their keys are ordered and spaced.
+fn same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => {
+            let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
+            one.get() == other.get() || value(one).is_some_and(|one| Some(one) == value(other))
+        }
+        _ => false,
+    }
+}
+
+/// A value as far as the policy cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scalar<'a> {
+    /// Missing or `null`.
+    Absent,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A string.
+    Text(Cow<'a, str>),
+    /// A number, an array or an object, as it stands.
+    Other(&'a str),
+}
+
+impl<'a> Scalar<'a> {
+    fn read(raw: &'a RawValue) -> Self {
+        match raw.get() {
+            "null" => Self::Absent,
+            "true" => Self::Bool(true),
+            "false" => Self::Bool(false),
+            text => match serde_json::from_str(text) {
+                Ok(Text(text)) => Self::Text(text),
+                Err(_) => Self::Other(text),
+            },
+        }
+    }
+
+    /// Whether there is nothing here: missing, `null`, or a string of blanks.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Absent => true,
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Bool(_) | Self::Other(_) => false,
+        }
+    }
+
+    /// The boolean that a flag means: a JSON boolean, 0, 1, or one of the usual words in any case.
+    pub fn as_flag(&self) -> Option<bool> {
+        match self {
+            Self::Absent => None,
+            Self::Bool(flag) => Some(*flag),
+            Self::Text(text) => flag_word(text.trim()),
+            Self::Other(number) => match number.parse() {
+                Ok(0.0) => Some(false),
+                Ok(1.0) => Some(true),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The words that stand for true, in any letter case.
+pub const TRUE_WORDS: [&str; 6] = ["1", "t", "true", "y", "yes", "on"];
+/// The words that stand for false, in any letter case.
+pub const FALSE_WORDS: [&str; 6] = ["0", "f", "false", "n", "no", "off"];
+
+fn flag_word(word: &str) -> Option<bool> {
+    let among = |words: &[&str]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    if among(&TRUE_WORDS) { Some(true) } else { among(&FALSE_WORDS).then_some(false) }
+}
+
+/// `status` as it stands in a Session.
+#[derive(Debug, Clone)]
+pub enum Status<'a> {
+    /// Missing or `null`.
+    Absent,
+    /// An object.
+    Object(Members<'a>),
+    /// Something that is no object, which nobody can work with.
+    Other,
+}
+
+/// The fields of `status` that this webhook knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The user has paused the session.
+    Paused,
+    /// The session is running.
+    Active,
+    /// The session is over.
+    Finished,
+    /// When it began.
+    StartTime,
+    /// When its machines may be reclaimed.
+    EndTime,
+    /// The documented dialect's pause time: when the user paused.
+    PauseTime,
+    /// The gargantua dialect's pause time: when the pause runs out.
+    PausedTime,
+}
+
+impl Field {
+    /// The three flags.
+    pub const FLAGS: [Self; 3] = [Self::Paused, Self::Active, Self::Finished];
+
+    /// The three times of a dialect.
+    pub const fn times(dialect: Dialect) -> [Self; 3] {
+        [Self::StartTime, Self::EndTime, Self::pause_time(dialect)]
+    }
+
+    /// The pause time of a dialect.
+    pub const fn pause_time(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Documented => Self::PauseTime,
+            Dialect::Gargantua => Self::PausedTime,
+        }
+    }
+
+    /// The path of the field in the object, for people.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Paused => "status.paused",
+            Self::Active => "status.active",
+            Self::Finished => "status.finished",
+            Self::StartTime => "status.start_time",
+            Self::EndTime => "status.end_time",
+            Self::PauseTime => "status.pause_time",
+            Self::PausedTime => "status.paused_time",
+        }
+    }
+
+    /// The key in `status`.
+    pub fn key(self) -> &'static str {
+        self.path().trim_start_matches("status.")
+    }
+}
+
+/// A Session, or what claims to be one.
+#[derive(Debug, Clone)]
+pub struct Session<'a> {
+    root: Members<'a>,
+    metadata: Members<'a>,
+    spec: Members<'a>,
+    status: Status<'a>,
+}
+
+impl<'a> Session<'a> {
+    /// Reads the object. Only a value that is no JSON object at all is an error.
+    pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
+        let root = Members::read(raw)?;
+        let status = match root.get("status").map(Members::read) {
+            None => Status::Absent,
+            Some(Ok(members)) => Status::Object(members),
+            Some(Err(_)) => Status::Other,
+        };
+        Ok(Self { metadata: root.object("metadata"), spec: root.object("spec"), status, root })
+    }
+
+    /// Its status.
+    pub const fn status(&self) -> &Status<'a> {
+        &self.status
+    }
+
+    /// A field of its status; absent where there is no status.
+    pub fn field(&self, field: Field) -> Scalar<'a> {
+        match &self.status {
+            Status::Object(members) => members.scalar(field.key()),
+            Status::Absent | Status::Other => Scalar::Absent,
+        }
+    }
+
+    /// A value of `metadata`.
+    pub fn metadata(&self, key: &str) -> Scalar<'a> {
+        self.metadata.scalar(key)
+    }
+
+    /// A value of `spec`.
+    pub fn spec(&self, key: &str) -> Scalar<'a> {
+        self.spec.scalar(key)
+    }
+
+    /// Whether it is being deleted and only waits for its finalizers.
+    pub fn is_being_deleted(&self) -> bool {
+        !self.metadata("deletionTimestamp").is_empty()
+    }
+
+    /// What an update from `old` to this changes.
+    pub fn changes_since(&self, old: &Self) -> Changes {
+        let mut changes = Changes {
+            beyond_metadata: self.root.changed(&old.root).any(|key| key != "metadata"),
+            ..Changes::default()
+        };
+        for key in self.metadata.changed(&old.metadata) {
+            match key {
+                "managedFields" | "resourceVersion" | "generation" => {}
+                "finalizers" => changes.finalizers = true,
+                "ownerReferences" => changes.owner_references = true,
+                _ => changes.other_metadata = true,
+            }
+        }
+        changes
+    }
+
+    /// Whether this has the finalizers of `old` but for some, and none besides.
+    pub fn only_lost_finalizers_since(&self, old: &Self) -> bool {
+        let (new, old) = (self.finalizers(), old.finalizers());
+        match (new, old) {
+            (Some(new), Some(old)) => new.len() < old.len() && new.is_subset(&old),
+            _ => false,
+        }
+    }
+
+    /// Its finalizers; `None` where they are no list of strings.
+    fn finalizers(&self) -> Option<BTreeSet<String>> {
+        self.metadata.get("finalizers").map_or(Some(BTreeSet::new()), |raw| serde_json::from_str(raw.get()).ok())
+    }
+
+    /// What `spec` says about the dialect, by the types of two fields.
+    fn dialect_of_spec(&self) -> Option<Dialect> {
+        let by_claim = match self.spec("vm_claim") {
+            Scalar::Text(_) => Some(Dialect::Documented),
+            Scalar::Other(list) if list.starts_with('[') => Some(Dialect::Gargantua),
+            _ => None,
+        };
+        by_claim.or_else(|| dialect_of_flag(&self.spec("keep_course_vm")))
+    }
+
+    /// What `status` says about the dialect, by the type of a flag or the name of the pause time.
+    fn dialect_of_status(&self) -> Option<Dialect> {
+        let by_flag = Field::FLAGS.into_iter().find_map(|flag| dialect_of_flag(&self.field(flag)));
+        let by_key = || {
+            [Dialect::Documented, Dialect::Gargantua]
+                .into_iter()
+                .find(|dialect| self.field(Field::pause_time(*dialect)) != Scalar::Absent)
+        };
+        by_flag.or_else(by_key)
+    }
+}
+
+fn dialect_of_flag(flag: &Scalar<'_>) -> Option<Dialect> {
+    match flag {
+        Scalar::Text(_) => Some(Dialect::Documented),
+        Scalar::Bool(_) => Some(Dialect::Gargantua),
+        Scalar::Absent | Scalar::Other(_) => None,
+    }
+}
+
+/// The dialect of a request that configuration does not settle. The stored object goes first: in a status write the API
+/// server puts the sender's spec back after the mutating webhook, so that one proves nothing.
+pub fn dialect(object: &Session<'_>, old: Option<&Session<'_>>) -> Dialect {
+    old.unwrap_or(object)
+        .dialect_of_spec()
+        .or_else(|| old.and_then(Session::dialect_of_status))
+        .or_else(|| object.dialect_of_status())
+        .unwrap_or(Dialect::Documented)
+}
+
+/// What an update changes. `managedFields`, `resourceVersion` and `generation` do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent parts of an object, each changed or not")]
+pub struct Changes {
+    /// `metadata.finalizers`.
+    pub finalizers: bool,
+    /// `metadata.ownerReferences`.
+    pub owner_references: bool,
+    /// Any other part of `metadata`.
+    pub other_metadata: bool,
+    /// Anything else: `spec`, `status`, …
+    pub beyond_metadata: bool,
+}
+
+impl Changes {
+    /// Whether nothing changed.
+    pub fn are_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether nothing changed but finalizers or owner references.
+    pub const fn are_housekeeping(self) -> bool {
+        !self.other_metadata && !self.beyond_metadata
+    }
+
+    /// Whether finalizers and nothing else changed.
+    pub const fn are_finalizers(self) -> bool {
+        self.finalizers && !self.owner_references && self.are_housekeeping()
+    }
+}

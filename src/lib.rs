@@ -1,0 +1,3 @@
+//! Admission webhook that guards HobbyFarm's `Session` resource (`sessions.hobbyfarm.io`).
+
+pub mod core;

@@ -1,0 +1,41 @@
+//! The direction of dependencies: the core names neither the shell nor anything that is not pure.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "this is test code")]
+
+use std::path::Path;
+
+const PURE: [&str; 10] = [
+    "std::",
+    "super::",
+    "serde",
+    "jiff::",
+    "json_patch::",
+    "kube::core::",
+    "thiserror::",
+    "base64::",
+    "clap::",
+    "rstest::",
+];
+
+#[test]
+fn the_core_uses_only_what_is_pure() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        for line in source.lines().map(str::trim) {
+            let Some(used) = line.strip_prefix("use ").or_else(|| line.strip_prefix("pub use ")) else { continue };
+            seen += 1;
+            let in_core = used.starts_with("crate::core::") || used.starts_with("Element::");
+            assert!(in_core || PURE.iter().any(|pure| used.starts_with(pure)), "{}: {line}", path.display());
+        }
+        for word in
+            ["tokio", "std::fs", "std::env", "std::net", "std::time", "crate::server", "crate::config", "::now()"]
+        {
+            let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+            assert!(!code.into_iter().any(|line| line.contains(word)), "{} names {word}", path.display());
+        }
+    }
+    assert!(seen > 20, "only {seen} use lines were read");
+}
