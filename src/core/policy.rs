@@ -149,7 +149,7 @@ impl Policy {
     fn is_break_glass(&self, review: &Review<'_>) -> bool {
         let user = &review.user_info;
         self.settings.break_glass_users.iter().any(|name| *name == user.username)
-            || self.settings.break_glass_groups.iter().any(|group| user.groups.contains(&group.as_str().into()))
+            || user.groups.contain_any(&self.settings.break_glass_groups)
     }
 
     fn dialect(&self, write: &Write<'_>) -> Dialect {

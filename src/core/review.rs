@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use kube::core::admission::{META_API_VERSION_V1, META_KIND, Operation};
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
+
+use super::text::{one_line, quote};
 
 /// The API group of HobbyFarm's resources.
 pub const GROUP: &str = "hobbyfarm.io";
@@ -40,7 +43,7 @@ impl Webhook {
 }
 
 /// One admission request (`AdmissionReview.request` of `admission.k8s.io/v1`), borrowed from its bytes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Review<'a> {
     /// Echoed in the answer; the API server refuses an answer with another one.
@@ -78,7 +81,7 @@ pub struct Review<'a> {
 }
 
 /// `group/version, kind` of an object.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct GroupVersionKind<'a> {
     /// API group.
     #[serde(borrow, default)]
@@ -92,7 +95,7 @@ pub struct GroupVersionKind<'a> {
 }
 
 /// `group/version, resource` of a request.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct GroupVersionResource<'a> {
     /// API group.
     #[serde(borrow, default)]
@@ -106,7 +109,7 @@ pub struct GroupVersionResource<'a> {
 }
 
 /// The requesting user as the API server authenticated or impersonated it. `extra` is never looked at.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct UserInfo<'a> {
     /// User name.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
@@ -116,29 +119,59 @@ pub struct UserInfo<'a> {
     pub uid: Cow<'a, str>,
     /// Group names.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
-    pub groups: Vec<Cow<'a, str>>,
+    pub groups: Groups<'a>,
+}
+
+/// The groups of a user, still raw: nobody looks at them unless a break-glass group is configured.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Groups<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
+impl Groups<'_> {
+    /// Whether one of `names` is among the groups; not when they are no list of strings.
+    pub fn contain_any(&self, names: &[String]) -> bool {
+        struct Search<'n>(&'n [String]);
+        impl<'de> Visitor<'de> for Search<'_> {
+            type Value = bool;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of group names")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut groups: A) -> Result<bool, A::Error> {
+                let mut found = false;
+                while let Some(group) = groups.next_element::<Cow<'de, str>>()? {
+                    found |= self.0.iter().any(|name| *name == group);
+                }
+                Ok(found)
+            }
+        }
+        let Some(groups) = self.0.filter(|_| !names.is_empty()) else { return false };
+        serde_json::Deserializer::from_str(groups.get()).deserialize_seq(Search(names)).unwrap_or(false)
+    }
 }
 
 /// Why no verdict can be given. Each is the client's fault and is answered with HTTP 400.
 #[derive(Debug, Error)]
 pub enum ReviewError {
     /// The body is no JSON, or lacks what a review must have.
-    #[error("the body is no readable AdmissionReview: {0}")]
+    #[error("the body is no readable AdmissionReview: {}", short(.0))]
     Unreadable(#[from] serde_json::Error),
     /// Some other JSON document.
-    #[error("expected kind AdmissionReview, got {0:?}")]
+    #[error("expected kind AdmissionReview, got {}", quote(.0, LONGEST_QUOTE))]
     Kind(String),
     /// A review of another version, `v1beta1` most likely.
     #[error(
-        "expected apiVersion admission.k8s.io/v1, got {0:?}; \
-         set admissionReviewVersions to [\"v1\"] in the webhook configuration"
+        "expected apiVersion admission.k8s.io/v1, got {}; \
+         set admissionReviewVersions to [\"v1\"] in the webhook configuration",
+        quote(.0, LONGEST_QUOTE)
     )]
     Version(String),
     /// A review that asks nothing, a response for example.
     #[error("the AdmissionReview has no request")]
     NoRequest,
     /// A request whose object cannot be read.
-    #[error("request.{field} is no readable object: {source}")]
+    #[error("request.{field} is no readable object: {}", short(.source))]
     Object {
         /// `object` or `oldObject`.
         field: &'static str,
@@ -153,6 +186,14 @@ pub enum ReviewError {
         /// `object` or `oldObject`.
         field: &'static str,
     },
+}
+
+/// How much of a client's text an error repeats.
+const LONGEST_QUOTE: usize = 60;
+
+/// What a parser said, cut to a length that no client decides.
+fn short(error: &serde_json::Error) -> String {
+    one_line(&error.to_string(), 200)
 }
 
 #[derive(Deserialize)]
@@ -211,7 +252,7 @@ impl fmt::Display for GroupVersionResource<'_> {
 
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
-    D: serde::Deserializer<'de>,
+    D: Deserializer<'de>,
     T: Deserialize<'de> + Default,
 {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)

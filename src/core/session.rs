@@ -4,11 +4,19 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::settings::Dialect;
+
+/// More members than this in one object are refused: each costs memory beyond the request itself, and a Session has some
+/// dozen.
+const MOST_MEMBERS: usize = 100_000;
+
+/// Larger values (bytes of JSON) are compared as they stand, not by meaning, which would take many times their size. An API
+/// server writes the old and the new object in the same way, so it makes no difference to what it sends.
+const LARGEST_PARSED: usize = 256 * 1024;
 
 /// The members of a JSON object, each value still raw. `null` counts as absent; of members that are given twice the
 /// last one counts, as in Go.
@@ -58,6 +66,9 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 let mut members = BTreeMap::new();
                 while let Some((Text(key), value)) = map.next_entry()? {
                     members.insert(key, value);
+                    if members.len() > MOST_MEMBERS {
+                        return Err(serde::de::Error::custom(format_args!("more than {MOST_MEMBERS} members")));
+                    }
                 }
                 Ok(Members(members))
             }
@@ -72,14 +83,15 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Whether two values mean the same JSON, however their keys are ordered and spaced.
 fn same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => {
-            let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
-            one.get() == other.get() || value(one).is_some_and(|one| Some(one) == value(other))
-        }
-        _ => false,
-    }
+    let (Some(one), Some(other)) = (one.map(RawValue::get), other.map(RawValue::get)) else {
+        return one.is_none() && other.is_none();
+    };
+    one == other || parsed::<Value>(one).is_some_and(|one| Some(one) == parsed(other))
+}
+
+/// A value of moderate size, parsed whole.
+fn parsed<T: DeserializeOwned>(json: &str) -> Option<T> {
+    if json.len() > LARGEST_PARSED { None } else { serde_json::from_str(json).ok() }
 }
 
 /// A value as far as the policy cares.
@@ -285,7 +297,7 @@ impl<'a> Session<'a> {
 
     /// Its finalizers; `None` where they are no list of strings.
     fn finalizers(&self) -> Option<BTreeSet<String>> {
-        self.metadata.get("finalizers").map_or(Some(BTreeSet::new()), |raw| serde_json::from_str(raw.get()).ok())
+        self.metadata.get("finalizers").map_or(Some(BTreeSet::new()), |raw| parsed(raw.get()))
     }
 
     /// What `spec` says about the dialect, by the types of two fields.

@@ -1,43 +1,41 @@
 //! Text from a request on its way to a client or a log.
 
-use std::fmt::Write;
-
 /// `text` in double quotes, fit for one line of a message and no longer than `longest` characters between the quotes.
 ///
 /// Control, invisible and bidirectional characters are escaped, since a message reaches terminals as it is. So is `%`,
 /// since HobbyFarm uses the text of a refusal as a format string. What is too long ends in `…`.
 pub fn quote(text: &str, longest: usize) -> String {
-    let mut quoted = String::from('"');
-    let mut length = 0;
-    for character in text.chars() {
-        let escaped = escape(character);
-        length += escaped.chars().count();
-        if length > longest {
-            quoted.push('…');
-            break;
-        }
-        quoted.push_str(&escaped);
-    }
-    quoted.push('"');
-    quoted
+    format!("\"{}\"", cut(text, longest, "'"))
 }
 
-fn escape(character: char) -> String {
-    let mut escaped = String::new();
-    // Writing to a String cannot fail.
-    let _ = match character {
-        '%' => write!(escaped, "{}", character.escape_unicode()),
-        '\'' => write!(escaped, "'"),
-        _ => write!(escaped, "{}", character.escape_debug()),
-    };
-    escaped
+/// `text` without quotes around it, and those within as they are; otherwise as [`quote`].
+pub fn one_line(text: &str, longest: usize) -> String {
+    cut(text, longest, "'\"")
+}
+
+fn cut(text: &str, longest: usize, unescaped: &str) -> String {
+    let (mut line, mut length) = (String::new(), 0);
+    for character in text.chars() {
+        let escaped = match character {
+            '%' => character.escape_unicode().to_string(),
+            _ if unescaped.contains(character) => character.to_string(),
+            _ => character.escape_debug().to_string(),
+        };
+        length += escaped.chars().count();
+        if length > longest {
+            line.push('…');
+            break;
+        }
+        line.push_str(&escaped);
+    }
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
-    use super::quote;
+    use super::{one_line, quote};
 
     #[rstest]
     #[case::plain("alice", r#""alice""#)]
@@ -53,6 +51,11 @@ mod tests {
     #[case::apostrophe("O'Neill", r#""O'Neill""#)]
     fn what_came_from_a_request_is_escaped(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(quote(text, 100), expected);
+    }
+
+    #[test]
+    fn a_line_keeps_its_quotes() {
+        assert_eq!(one_line("expected \"a\" in 'b'\n100%", 100), "expected \"a\" in 'b'\\n100\\u{25}");
     }
 
     #[test]
