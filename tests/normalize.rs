@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::core::review::Webhook;
 use session_webhook::core::settings::{Dialect, Settings};
-use support::{decide, shipped};
+use support::recorded::{decide, shipped};
 
 use Dialect::{Documented, Gargantua};
 

@@ -13,7 +13,7 @@ use session_webhook::core::review::{Review, Webhook};
 use session_webhook::core::rule::Rule;
 use session_webhook::core::settings::{Dialect, Invariants, Settings};
 use session_webhook::core::timestamp::{Instant, Layout};
-use support::{decide, now, shipped};
+use support::recorded::{decide, now, shipped};
 
 const OWN_PATHS: [&str; 8] = [
     "/status",

@@ -5,21 +5,24 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use session_webhook::core::policy::{Policy, Verdict};
-use session_webhook::core::response::respond;
-use session_webhook::core::review::{Review, Webhook};
-use support::{Recorded, decide, now, recorded, shipped};
+use session_webhook::core::policy::Verdict;
+use session_webhook::core::review::Webhook;
+use session_webhook::server::Limits;
+use session_webhook::server::router::{App, router};
+use support::recorded::{Recorded, decide, now, recorded, shipped};
+use support::{metrics, post, send};
 
-/// The response to a recorded request, with its patch readable.
-fn response(request: &Recorded) -> Value {
-    let review = Review::parse(&request.body).unwrap();
-    let decision = Policy::new(shipped()).decide(request.webhook, &review, now()).unwrap();
-    let mut answer: Value = serde_json::from_slice(&respond(&review, &decision)).unwrap();
-    let mut response = answer["response"].take();
+/// The response of the router to a recorded request, with its patch readable.
+async fn response(request: &Recorded) -> Value {
+    let app = App::new(shipped(), Limits::default(), metrics()).with_clock(Box::new(now));
+    let answer = send(&router(Arc::new(app)), post(request.webhook.path(), request.body.clone())).await;
+    assert_eq!(answer.status, 200, "{}/{}", request.folder, request.scenario);
+    let mut response = answer.json()["response"].take();
     if let Some(patch) = response.get("patch") {
         let patch = STANDARD.decode(patch.as_str().unwrap()).unwrap();
         response["patch"] = serde_json::from_slice(&patch).unwrap();
@@ -27,12 +30,12 @@ fn response(request: &Recorded) -> Value {
     response
 }
 
-#[test]
-fn every_request_gets_the_reviewed_response() {
+#[tokio::test]
+async fn every_request_gets_the_reviewed_response() {
     let mut by_folder: BTreeMap<String, String> = BTreeMap::new();
     for request in recorded() {
         let text = by_folder.entry(format!("{}-{}", request.folder, request.webhook.name())).or_default();
-        let response = serde_json::to_string_pretty(&response(&request)).unwrap();
+        let response = serde_json::to_string_pretty(&response(&request).await).unwrap();
         writeln!(text, "{}\n{response}\n", request.scenario).unwrap();
     }
     for (name, text) in by_folder {
@@ -73,11 +76,11 @@ fn has_validating_twin(request: &Recorded) -> bool {
 }
 
 /// What the API server does with the answer: the patch is applied, the object is sent again and validated.
-#[test]
-fn a_repaired_session_needs_no_second_repair_and_is_allowed() {
+#[tokio::test]
+async fn a_repaired_session_needs_no_second_repair_and_is_allowed() {
     let mut repaired = 0;
     for request in recorded().iter().filter(|request| request.webhook == Webhook::Mutate) {
-        let patch = response(request)["patch"].take();
+        let patch = response(request).await["patch"].take();
         if patch.is_null() {
             continue;
         }
@@ -92,20 +95,20 @@ fn a_repaired_session_needs_no_second_repair_and_is_allowed() {
     assert!(repaired > 15, "only {repaired} requests were repaired");
 }
 
-#[test]
-fn no_response_holds_the_access_code() {
+#[tokio::test]
+async fn no_response_holds_the_access_code() {
     for request in recorded() {
         let code = request.json()["request"]["object"]["spec"]["access_code"].as_str().unwrap_or("ac-").to_owned();
-        let response = response(&request).to_string();
+        let response = response(&request).await.to_string();
         assert!(!response.contains(&code), "{}/{}: {response}", request.folder, request.scenario);
     }
 }
 
-#[test]
-fn the_sample_of_the_documentation_is_accepted_from_hobbyfarm() {
+#[tokio::test]
+async fn the_sample_of_the_documentation_is_accepted_from_hobbyfarm() {
     let sample = |request: &&Recorded| request.scenario == "13-create-seed-sample";
     for request in recorded().iter().filter(sample) {
-        assert_eq!(response(request)["allowed"], json!(true));
-        assert_eq!(response(request).get("patch"), None);
+        assert_eq!(response(request).await["allowed"], json!(true));
+        assert_eq!(response(request).await.get("patch"), None);
     }
 }

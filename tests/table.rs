@@ -9,7 +9,7 @@ use session_webhook::core::policy::{Decision, Verdict};
 use session_webhook::core::review::Webhook;
 use session_webhook::core::rule::Rule;
 use session_webhook::core::settings::{Impersonation, Invariants, Mode, Settings};
-use support::{decide, shipped};
+use support::recorded::{decide, shipped};
 
 const HOBBYFARM: &str = "system:serviceaccount:hobbyfarm-system:hobbyfarm-session";
 const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";

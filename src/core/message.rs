@@ -8,7 +8,6 @@ use super::text::quote;
 
 /// With these lengths no message reaches 500 characters.
 const LONGEST_USER: usize = 90;
-const LONGEST_OBJECT: usize = 100;
 const LONGEST_INVALID: usize = 300;
 
 /// Why the writer is refused, and what to do instead.
@@ -27,7 +26,7 @@ pub(super) fn refusal(review: &Review<'_>, rule: Rule, settings: &Settings) -> S
     format!(
         "{rule}: user {user} may not {what} {}: {why}. To end a session delete it, for all else use HobbyFarm's UI, \
          or ask an administrator for break-glass access",
-        object(review)
+        review.object_name()
     )
 }
 
@@ -44,7 +43,7 @@ fn accounts(settings: &Settings) -> String {
 
 /// The line above the causes.
 pub(super) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String {
-    let mut message = format!("Session {} is invalid: ", object(review));
+    let mut message = format!("Session {} is invalid: ", review.object_name());
     let longest = message.len() + LONGEST_INVALID;
     for (index, cause) in causes.iter().enumerate() {
         let text = format!("{}{cause}", if index == 0 { "" } else { "; " });
@@ -70,10 +69,4 @@ pub(super) fn would_be_refused(refusal: &Refusal) -> Vec<String> {
         return vec![warning(&refusal.message)];
     }
     refusal.causes.iter().map(|cause| warning(cause)).collect()
-}
-
-/// Namespace and name, as far as they are known.
-fn object(review: &Review<'_>) -> String {
-    let name = if review.name.is_empty() { "(generated name)" } else { &review.name };
-    quote(&format!("{}/{name}", review.namespace), LONGEST_OBJECT)
 }

@@ -103,10 +103,8 @@ fn annotations(decision: &Decision) -> BTreeMap<&'static str, String> {
     if decision.break_glass {
         annotations.insert("break-glass", "true".to_owned());
     }
-    match decision.mode {
-        Mode::Enforce => {}
-        Mode::Warn => drop(annotations.insert("mode", "warn".to_owned())),
-        Mode::Audit => drop(annotations.insert("mode", "audit".to_owned())),
+    if decision.mode != Mode::Enforce {
+        annotations.insert("mode", decision.mode.name().to_owned());
     }
     annotations
 }

@@ -191,6 +191,9 @@ pub enum ReviewError {
 /// How much of a client's text an error repeats.
 const LONGEST_QUOTE: usize = 60;
 
+/// How much of an object's namespace and name a message repeats.
+const LONGEST_OBJECT: usize = 100;
+
 /// What a parser said, cut to a length that no client decides.
 fn short(error: &serde_json::Error) -> String {
     one_line(&error.to_string(), 200)
@@ -231,6 +234,12 @@ impl<'a> Review<'a> {
     /// Whether the request writes through the status subresource.
     pub fn is_status(&self) -> bool {
         self.sub_resource == STATUS
+    }
+
+    /// Namespace and name of the object for a message, in quotes, as far as they are known.
+    pub fn object_name(&self) -> String {
+        let name = if self.name.is_empty() { "(generated name)" } else { &self.name };
+        quote(&format!("{}/{name}", self.namespace), LONGEST_OBJECT)
     }
 
     /// The operation as Kubernetes spells it.

@@ -1,4 +1,4 @@
-//! What an operator may choose about the decisions; parsed by the shell, read by [`super::policy`].
+//! What an operator may choose about the decisions; parsed by [`crate::config`], read by [`super::policy`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -66,6 +66,17 @@ pub enum Mode {
     Warn,
     /// Allow it silently; metrics, logs and audit annotations still tell.
     Audit,
+}
+
+impl Mode {
+    /// The value of `--mode`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Warn => "warn",
+            Self::Audit => "audit",
+        }
+    }
 }
 
 /// Which of the two shapes of a Session is meant.

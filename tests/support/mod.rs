@@ -1,81 +1,152 @@
-//! What several tests need.
-#![allow(dead_code, unreachable_pub, reason = "each test target includes it and uses a part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "this is test code"
-)]
+//! What several tests need: a review, a way to send it, certificates.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
-use std::path::{Path, PathBuf};
+pub mod certificates;
+pub mod client;
+pub mod recorded;
 
-use jiff::Timestamp;
-use serde_json::Value;
-use session_webhook::core::policy::{Decision, Policy};
-use session_webhook::core::review::{Review, Webhook};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
 use session_webhook::core::settings::Settings;
+use session_webhook::metrics::Metrics;
+use session_webhook::server::router::{App, router};
+use session_webhook::server::{Config, Limits, Listeners, Timeouts, TlsSource};
+use tower::ServiceExt;
 
-/// A point in time just after the requests were recorded.
-pub fn now() -> Timestamp {
-    "2026-11-24T00:30:00.25Z".parse().unwrap()
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// HobbyFarm moving `end_time` forward.
+pub fn review() -> Value {
+    let session = |end: &str| {
+        json!({
+            "apiVersion": "hobbyfarm.io/v1",
+            "kind": "Session",
+            "metadata": {
+                "name": "s0",
+                "namespace": "hobbyfarm-system",
+                "uid": "700eab7d-185a-405b-b1aa-a69923a0c475",
+                "creationTimestamp": "2026-11-24T00:09:59Z",
+                "resourceVersion": "794"
+            },
+            "spec": {
+                "scenario": "s-lkjsdflkjs",
+                "course": "c-lkjsdflkjs",
+                "keep_course_vm": true,
+                "user": "u-lkjsdflkjs",
+                "vm_claim": ["vmc-lkjsdflkjsf"],
+                "access_code": "ac-ljw4s4dsdf"
+            },
+            "status": {
+                "paused": false,
+                "paused_time": "",
+                "active": true,
+                "finished": false,
+                "start_time": "Tue Nov 24 00:10:00 UTC 2026",
+                "end_time": end
+            }
+        })
+    };
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "a0f31bcb-42c7-4e98-b153-e293750c00b1",
+            "kind": { "group": "hobbyfarm.io", "version": "v1", "kind": "Session" },
+            "resource": { "group": "hobbyfarm.io", "version": "v1", "resource": "sessions" },
+            "subResource": "status",
+            "name": "s0",
+            "namespace": "hobbyfarm-system",
+            "operation": "UPDATE",
+            "userInfo": {
+                "username": "system:serviceaccount:hobbyfarm-system:hobbyfarm-session",
+                "uid": "4206a40d-4936-451b-9a31-c39650762966",
+                "groups": ["system:serviceaccounts", "system:authenticated"]
+            },
+            "object": session("Tue Nov 24 00:20:00 UTC 2026"),
+            "oldObject": session("Tue Nov 24 00:15:00 UTC 2026"),
+            "dryRun": false
+        }
+    })
 }
 
-/// The settings of the shipped manifests.
-pub fn shipped() -> Settings {
-    let account = |name: &str| format!("hobbyfarm-system/{name}").parse().unwrap();
-    Settings {
-        service_accounts: ["hobbyfarm-session", "hobbyfarm-gargantua", "hobbyfarm-user"].map(account).to_vec(),
-        ..Settings::default()
+/// Metrics as the server makes them.
+pub fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new("0.0.0", "test"))
+}
+
+/// The real policy with its default settings.
+pub fn app(limits: Limits, metrics: &Arc<Metrics>) -> App {
+    App::new(Settings::default(), limits, Arc::clone(metrics))
+}
+
+/// The real router, policy and clock, with defaults.
+pub fn default_router() -> Router {
+    router(Arc::new(app(Limits::default(), &metrics())))
+}
+
+/// A `POST` of JSON.
+pub fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::post(path).header("content-type", "application/json").body(body.into()).unwrap()
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
-}
 
-/// Decides a review at [`now`].
-pub fn decide(settings: &Settings, webhook: Webhook, review: &Value) -> Decision {
-    let body = review.to_string();
-    let review = Review::parse(body.as_bytes()).unwrap();
-    Policy::new(settings.clone()).decide(webhook, &review, now()).unwrap()
-}
-
-/// One request as an API server sent it.
-pub struct Recorded {
-    /// The folder: dialect and whether the CRD has the status subresource.
-    pub folder: String,
-    /// What was done, for example `02-create-by-alice`.
-    pub scenario: String,
-    /// The webhook that it was sent to.
-    pub webhook: Webhook,
-    /// The request body.
-    pub body: Vec<u8>,
-}
-
-impl Recorded {
-    /// The request body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-/// Every recorded request, in order of folder and scenario.
-pub fn recorded() -> Vec<Recorded> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/admission");
-    let entries = |folder: &Path| -> Vec<PathBuf> {
-        let mut entries: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        entries.sort();
-        entries
-    };
-    let requests = entries(&root).into_iter().filter(|path| path.is_dir()).flat_map(|folder| entries(&folder));
-    let requests: Vec<_> = requests.map(|path| read(&path)).collect();
-    assert!(requests.len() > 300, "only {} recorded requests", requests.len());
-    requests
+/// Sends one request through the router, without a socket.
+pub async fn send(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
-fn read(path: &Path) -> Recorded {
-    let text = |part: Option<&std::ffi::OsStr>| part.unwrap().to_str().unwrap().to_owned();
-    let (scenario, webhook) = match text(path.file_name()).strip_suffix(".mutating.json") {
-        Some(scenario) => (scenario.to_owned(), Webhook::Mutate),
-        None => (text(path.file_name()).strip_suffix(".validating.json").unwrap().to_owned(), Webhook::Validate),
+/// A server on ports of the system's choice that stops at once.
+pub fn config(tls: TlsSource) -> Config {
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Config {
+        settings: Settings::default(),
+        listeners: Listeners { webhook: local, ops: local },
+        limits: Limits::default(),
+        timeouts: Timeouts {
+            handshake: PATIENCE,
+            header: PATIENCE,
+            idle: PATIENCE,
+            drain_delay: Duration::ZERO,
+            drain: PATIENCE,
+        },
+        tls,
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     };
-    let folder = text(path.parent().unwrap().file_name());
-    Recorded { folder, scenario, webhook, body: std::fs::read(path).unwrap() }
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain: {what}"));
 }

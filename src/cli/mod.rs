@@ -1,0 +1,80 @@
+//! The command line: one file for each subcommand.
+
+mod review;
+mod serve;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{self, ConfigError, Environment};
+
+const EXAMPLES: &str = "\
+Examples:
+  Try the server out, without certificates and without denying anything:
+      session-webhook serve --tls self-signed --mode warn
+  May alice create this Session?
+      session-webhook review --session session.yaml --as alice
+  Why was a recorded request denied?
+      session-webhook review request.json
+
+`session-webhook help COMMAND` says more.";
+
+/// Guards HobbyFarm's Session resource: a Kubernetes admission webhook
+#[derive(Debug, Parser)]
+#[command(after_help = EXAMPLES)]
+#[command(name = "session-webhook", version = crate::LONG_VERSION, max_term_width = 120)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::Serve>),
+    Review(Box<review::ReviewArgs>),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// The command line as clap knows it, for documentation and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the program: `arguments` with its name first, `environment` to look variables up in.
+pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
+    let parsed = config::matches(&command(), arguments, environment)
+        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| Box::new(error).into()));
+    match parsed {
+        Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
+        Ok(Cli { command: Command::Review(review) }) => review.run(),
+        Ok(Cli { command: Command::Completions { shell } }) => {
+            clap_complete::generate(shell, &mut command(), "session-webhook", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Says on standard error (help: on standard output) why the program does not start.
+fn refuse(error: &ConfigError) -> ExitCode {
+    match error {
+        // Nothing to be done when the terminal is gone.
+        ConfigError::Usage(usage) => drop(usage.print()),
+        error => fail(error),
+    }
+    ExitCode::from(error.exit_code())
+}
+
+/// One line on standard error.
+fn fail(error: &dyn std::fmt::Display) {
+    drop(writeln!(anstream::stderr(), "error: {error}"));
+}

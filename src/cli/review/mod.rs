@@ -1,0 +1,198 @@
+//! `review`: answers admission reviews offline, and "may alice do this?".
+
+mod input;
+mod report;
+
+use std::ffi::OsStr;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use self::input::BuildArgs;
+use super::fail;
+use crate::config::{ConfigArg, PolicyArgs};
+use crate::core::patch::patch;
+use crate::core::policy::{Decision, Policy};
+use crate::core::response::respond;
+use crate::core::review::{Review, ReviewError, Webhook};
+use crate::core::text::{one_line, quote};
+use crate::server::clock;
+
+/// Every review is allowed.
+const ALLOWED: u8 = 0;
+/// A review is denied.
+const DENIED: u8 = 1;
+/// A review could not be read; also what clap ends with on bad usage.
+const UNREADABLE: u8 = 2;
+
+/// Answer admission reviews offline, or ask what somebody may do
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ReviewArgs {
+    /// AdmissionReview to answer: JSON or YAML, one or several one after the other; - for standard input
+    #[arg(value_name = "FILE", default_value = "-", conflicts_with = "session")]
+    file: PathBuf,
+
+    /// Answer as this webhook alone; without it as both, the repaired object going to the second
+    #[arg(long, value_enum)]
+    webhook: Option<Webhook>,
+
+    /// Point in time to decide at, RFC 3339; the present without it
+    #[arg(long, value_name = "RFC3339")]
+    now: Option<Timestamp>,
+
+    #[command(flatten)]
+    build: BuildArgs,
+
+    #[command(flatten)]
+    config: ConfigArg,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+const EXAMPLES: &str = "\
+The response is printed on standard output, as JSON; the reasons on standard error.
+Exit code: 0 allowed, 1 denied (any of several), 2 unreadable input or bad usage.
+
+Examples:
+  Answer a recorded request as the server would:
+      session-webhook review recorded.json --webhook validate
+  May alice create this Session?
+      session-webhook review --session session.yaml --as alice
+  What becomes of a status that HobbyFarm writes?
+      session-webhook review --session new.yaml --old old.yaml --subresource status \\
+          --as system:serviceaccount:hobbyfarm-system:hobbyfarm-session
+  With the configuration of a cluster:
+      kubectl get configmap -n hobbyfarm-system session-webhook -o jsonpath='{.data.config\\.yaml}' > config.yaml
+      session-webhook review recorded.json --config config.yaml";
+
+impl ReviewArgs {
+    /// Answers with the process's own standard streams; colour only on a terminal.
+    pub(super) fn run(self) -> ExitCode {
+        match run(self, std::io::stdin().lock(), std::io::stdout().lock(), anstream::stderr().lock()) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => {
+                fail(&format_args!("{error:#}"));
+                ExitCode::from(UNREADABLE)
+            }
+        }
+    }
+}
+
+/// Answers what `args` name, reading `stdin` for `-`. The exit code is the result.
+///
+/// # Errors
+///
+/// Input that cannot be read at all, and a standard output that cannot be written.
+fn run(args: ReviewArgs, mut stdin: impl Read, mut stdout: impl Write, mut stderr: impl Write) -> Result<u8> {
+    let ReviewArgs { file, webhook, now, build, config: _, policy } = args;
+    let policy = Policy::new(policy.settings());
+    let now = now.unwrap_or_else(clock);
+
+    let reviews = if let Some(review) = build.review()? {
+        vec![Ok(review)]
+    } else {
+        let bytes = read(&file, &mut stdin, &mut stderr)?;
+        input::reviews(&bytes).with_context(|| name(&file))?
+    };
+    let several = reviews.len() > 1;
+    let mut code = ALLOWED;
+    for (index, body) in reviews.into_iter().enumerate() {
+        if several {
+            writeln!(stderr, "# {}", index + 1)?;
+        }
+        let answered = body.and_then(|body| Ok(answer(&policy, webhook, &body, now)?));
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(error) => {
+                writeln!(stderr, "error: {}: review {}: {error:#}", name(&file), index + 1)?;
+                code = UNREADABLE;
+                continue;
+            }
+        };
+        stdout.write_all(&answered.response)?;
+        writeln!(stdout)?;
+        report::write(&mut stderr, &answered)?;
+        if !answered.decision.is_allowed() {
+            code = code.max(DENIED);
+        }
+    }
+    stdout.flush()?;
+    Ok(code)
+}
+
+/// A decision, what it was made of, and what the server would send.
+struct Answered {
+    subject: String,
+    object: Value,
+    decision: Decision,
+    response: Vec<u8>,
+}
+
+fn answer(policy: &Policy, webhook: Option<Webhook>, body: &[u8], now: Timestamp) -> Result<Answered, ReviewError> {
+    let review = Review::parse(body)?;
+    let object = review.object.map_or(Ok(Value::Null), |object| serde_json::from_str(object.get()))?;
+    let decision = match webhook {
+        Some(webhook) => policy.decide(webhook, &review, now)?,
+        None => both(policy, &review, &object, now)?,
+    };
+    Ok(Answered { response: respond(&review, &decision), subject: subject(&review), object, decision })
+}
+
+/// Who does what to which object.
+fn subject(review: &Review<'_>) -> String {
+    let path = [&review.resource.resource, &review.sub_resource].map(|part| one_line(part, 60)).join("/");
+    let user = quote(&review.user_info.username, 100);
+    format!("{} of {} {} by {user}", review.operation_name(), path.trim_end_matches('/'), review.object_name())
+}
+
+/// As an API server asks: `/mutate` first, then `/validate` about the repaired object.
+fn both(policy: &Policy, review: &Review<'_>, object: &Value, now: Timestamp) -> Result<Decision, ReviewError> {
+    let mutated = policy.decide(Webhook::Mutate, review, now)?;
+    if mutated.edits.is_empty() {
+        return policy.decide(Webhook::Validate, review, now);
+    }
+    let object = serde_json::value::to_raw_value(&repaired(object, &mutated))?;
+    let repaired = Review { object: Some(&object), ..review.clone() };
+    let mut decision = policy.decide(Webhook::Validate, &repaired, now)?;
+    decision.warnings.splice(0..0, mutated.warnings);
+    // A denied request is not patched.
+    if decision.is_allowed() {
+        decision.edits = mutated.edits;
+        decision.status_is_missing = mutated.status_is_missing;
+    }
+    Ok(decision)
+}
+
+/// The object with the repairs made.
+fn repaired(object: &Value, decision: &Decision) -> Value {
+    let mut repaired = object.clone();
+    // The core's patches apply; should one not, the object is shown as it was.
+    match json_patch::patch(&mut repaired, &patch(&decision.edits, decision.status_is_missing)) {
+        Ok(()) => repaired,
+        Err(_) => object.clone(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell reads the file that it is given")]
+fn read(file: &Path, stdin: &mut impl Read, stderr: &mut impl Write) -> Result<Vec<u8>> {
+    if file.as_os_str() != OsStr::new("-") {
+        return std::fs::read(file).with_context(|| name(file));
+    }
+    if std::io::stdin().is_terminal() {
+        writeln!(stderr, "reading an AdmissionReview from standard input; see `session-webhook review --help`")?;
+    }
+    let mut bytes = Vec::new();
+    stdin.read_to_end(&mut bytes).with_context(|| name(file))?;
+    Ok(bytes)
+}
+
+fn name(file: &Path) -> String {
+    if file.as_os_str() == OsStr::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}

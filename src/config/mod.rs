@@ -1,0 +1,203 @@
+//! Configuration: each option is one clap argument, and from that one place come the flag, the environment variable and
+//! the key of the `--config` file.
+//!
+//! [`matches()`] parses the command line, then adds what the environment and the file say about options that the command
+//! line leaves open, as if it had been typed as `--key=value`. So one parser checks all three, and an error can name
+//! where the value came from.
+
+mod args;
+mod file;
+mod values;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::builder::Resettable;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use thiserror::Error;
+
+pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, TlsMode};
+pub use self::values::{ByteSize, HumanDuration, exact_account};
+
+/// The argument id of `--config`, which is no key of the file that it names.
+const CONFIG: &str = "config";
+
+/// Why the program cannot start with what it was told. Exit code 2, but for `--help` and `--version`.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The command line itself; also `--help` and `--version`, which clap reports in this way.
+    #[error(transparent)]
+    Usage(#[from] Box<clap::Error>),
+    /// The file cannot be read.
+    #[error("--config {}: {source}", path.display())]
+    FileUnreadable {
+        /// As given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file is no YAML mapping of options.
+    #[error("{}: {message}", path.display())]
+    FileMalformed {
+        /// As given.
+        path: PathBuf,
+        /// What is wrong, where, and what is accepted.
+        message: String,
+    },
+    /// A key of the file is no option.
+    #[error("{}: unknown key {key:?}{hint}; the keys are the long flags of `session-webhook serve --help`", path.display())]
+    UnknownKey {
+        /// As given.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// `, did you mean "…"?`, or nothing.
+        hint: String,
+    },
+    /// A value of the environment or the file is not accepted.
+    #[error("{origin}: {message}")]
+    Value {
+        /// Where the value stands: the variable, or the file and its key.
+        origin: String,
+        /// What clap says about the value: the flag, the value, what is accepted.
+        message: String,
+    },
+    /// Options that contradict each other.
+    #[error("{0}")]
+    Contradiction(String),
+}
+
+impl ConfigError {
+    /// The exit code of a program that ends with this error: 0 for `--help` and `--version`, otherwise 2.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(error) if !error.use_stderr() => 0,
+            _ => 2,
+        }
+    }
+}
+
+/// Looks up an environment variable; a parameter, so that tests need not touch the process's own environment.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The process's own environment.
+pub fn process_environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// One option's value from outside the command line.
+struct Outside {
+    origin: String,
+    arguments: Vec<OsString>,
+}
+
+/// Parses `arguments` (the program's name first) with `command`, completed from the environment and the `--config` file.
+///
+/// A flag wins over a variable, a variable over the file. An empty variable counts as not set. A repeatable option is
+/// comma separated in the environment, and a list in the file.
+///
+/// # Errors
+///
+/// [`ConfigError`] for everything that is not understood, `--help` and `--version` included.
+pub fn matches(
+    command: &Command,
+    arguments: Vec<OsString>,
+    environment: Environment<'_>,
+) -> Result<ArgMatches, ConfigError> {
+    // Without clap's own look at the environment, so that the value's origin stays known.
+    let bare = command.clone().mut_subcommands(|sub| sub.mut_args(|arg| arg.env(Resettable::Reset)));
+    let first = bare.clone().try_get_matches_from(&arguments).map_err(|error| {
+        // The help is that of the full command, which names the variables.
+        let full = command.clone().try_get_matches_from(&arguments).err();
+        Box::new(if error.use_stderr() { error } else { full.unwrap_or(error) })
+    })?;
+    let Some((name, given)) = first.subcommand() else { return Ok(first) };
+    let Some(sub) = command.find_subcommand(name) else { return Ok(first) };
+
+    let mut accepted = arguments;
+    // Behind the subcommand's name: what the user typed may end with `--` and file names.
+    let at = 2 + accepted.iter().skip(1).position(|argument| argument.as_os_str() == OsStr::new(name)).unwrap_or(0);
+    let mut known = Vec::new();
+    let mut add = |outside: Outside| {
+        let mut trial = accepted.clone();
+        trial.splice(at..at, outside.arguments);
+        match bare.clone().try_get_matches_from(&trial) {
+            Ok(_) => {
+                accepted = trial;
+                Ok(())
+            }
+            Err(error) => Err(ConfigError::Value { origin: outside.origin, message: in_one_piece(&error) }),
+        }
+    };
+
+    for arg in sub.get_arguments().filter(|arg| arg.get_id() != CONFIG) {
+        if is_open(given, arg)
+            && let Some(outside) = from_environment(arg, environment)?
+        {
+            known.push(arg.get_id().clone());
+            add(outside)?;
+        }
+    }
+    if let Some(path) = config_path(sub, given, environment) {
+        let options = file::options(command);
+        for (key, values) in file::read(&path, &options)? {
+            // Another subcommand's key: one file can serve them all.
+            let Some(arg) = sub.get_arguments().find(|arg| arg.get_long() == Some(&key)) else { continue };
+            if is_open(given, arg) && !known.contains(arg.get_id()) {
+                let origin = format!("{}: key {key:?}", path.display());
+                if values.len() > 1 && !is_repeatable(arg) {
+                    return Err(ConfigError::Value { origin, message: "expected one value, got a list".to_owned() });
+                }
+                add(Outside { origin, arguments: values.iter().map(|v| format!("--{key}={v}").into()).collect() })?;
+            }
+        }
+    }
+    bare.try_get_matches_from(accepted).map_err(|error| ConfigError::Usage(Box::new(error)))
+}
+
+/// Whether the command line leaves this option to the environment and the file.
+fn is_open(given: &ArgMatches, arg: &Arg) -> bool {
+    arg.get_env().is_some() && given.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
+}
+
+fn is_repeatable(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+}
+
+fn from_environment(arg: &Arg, environment: Environment<'_>) -> Result<Option<Outside>, ConfigError> {
+    let (Some(variable), Some(long)) = (arg.get_env().and_then(OsStr::to_str), arg.get_long()) else {
+        return Ok(None);
+    };
+    let Some(value) = environment(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let origin = format!("environment variable {variable}");
+    let Ok(value) = value.into_string() else {
+        return Err(ConfigError::Value { origin, message: "the value is no UTF-8".to_owned() });
+    };
+    let argument = |value: &str| OsString::from(format!("--{long}={value}"));
+    let arguments = if is_repeatable(arg) {
+        value.split(',').map(str::trim).map(argument).collect()
+    } else {
+        vec![argument(&value)]
+    };
+    Ok(Some(Outside { origin, arguments }))
+}
+
+fn config_path(sub: &Command, given: &ArgMatches, environment: Environment<'_>) -> Option<PathBuf> {
+    let arg = sub.get_arguments().find(|arg| arg.get_id() == CONFIG)?;
+    given.get_one::<PathBuf>(CONFIG).cloned().or_else(|| {
+        let value = environment(arg.get_env()?.to_str()?)?;
+        (!value.is_empty()).then(|| PathBuf::from(value))
+    })
+}
+
+/// What clap says, without its `error:` and the usage that follows.
+fn in_one_piece(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    text.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

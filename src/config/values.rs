@@ -1,0 +1,173 @@
+//! The types of option values that clap does not bring.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::core::settings::AccountPattern;
+
+/// A year: longer than any session, pause or timeout, and far from what a point in time cannot hold.
+const LONGEST: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+/// A length of time as people write it: `90s`, `5m`, `1h30m`. Not negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HumanDuration(SignedDuration);
+
+impl HumanDuration {
+    /// Wraps a length of time that stands in code.
+    pub const fn new(duration: SignedDuration) -> Self {
+        Self(duration)
+    }
+
+    /// Wraps a number of seconds that stands in code.
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self(SignedDuration::from_secs(seconds))
+    }
+
+    /// For the core.
+    pub const fn signed(self) -> SignedDuration {
+        self.0
+    }
+
+    /// For timers.
+    pub fn unsigned(self) -> Duration {
+        self.0.unsigned_abs()
+    }
+
+    /// A clap value parser for a duration that may be zero.
+    pub fn parse_or_zero(text: &str) -> Result<Self, String> {
+        let accepted = "a duration such as 30s, 5m or 1h30m, of a year at most";
+        let duration: SignedDuration = text.parse().map_err(|_| format!("expected {accepted}"))?;
+        if duration.is_negative() || duration > LONGEST {
+            Err(format!("expected {accepted}"))
+        } else {
+            Ok(Self(duration))
+        }
+    }
+}
+
+impl FromStr for HumanDuration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Self::parse_or_zero(text)? {
+            Self(duration) if duration.is_zero() => {
+                Err("expected a duration above zero, such as 30s, 5m or 1h30m".to_owned())
+            }
+            duration => Ok(duration),
+        }
+    }
+}
+
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The alternate form is the one that people write.
+        write!(f, "{:#}", self.0)
+    }
+}
+
+/// A number of bytes: `134217728`, `128Mi` or `128MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub usize);
+
+const UNITS: [(&str, usize); 3] = [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('B').unwrap_or(text);
+        let (number, factor) = UNITS
+            .iter()
+            .find_map(|(unit, factor)| number.strip_suffix(unit).map(|number| (number, *factor)))
+            .unwrap_or((number, 1));
+        let size = number.trim().parse::<usize>().ok().and_then(|number| number.checked_mul(factor));
+        size.map(Self).ok_or_else(|| "expected a number of bytes such as 134217728 or 128Mi".to_owned())
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)) {
+            Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// A clap value parser for an address to listen on.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected IP-ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443".to_owned())
+}
+
+/// A clap value parser for `namespace/name` of one account, without a wildcard.
+pub fn exact_account(text: &str) -> Result<AccountPattern, String> {
+    let accepted = "expected namespace/name of one account, without a wildcard";
+    let pattern: AccountPattern = text.parse().map_err(|_| accepted.to_owned())?;
+    if pattern.is_wildcard() { Err(accepted.to_owned()) } else { Ok(pattern) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::{ByteSize, HumanDuration, exact_account};
+
+    #[rstest]
+    #[case("5m", "5m")]
+    #[case("1h30m", "1h30m")]
+    #[case("90s", "1m30s")]
+    #[case("1h 30m", "1h30m")]
+    fn a_duration_is_read_and_written_as_people_do(#[case] text: &str, #[case] written: &str) {
+        let duration: HumanDuration = text.parse().unwrap();
+        assert_eq!(duration.to_string().parse(), Ok(duration));
+        assert_eq!(duration, written.parse().unwrap());
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::number("5")]
+    #[case::word("soon")]
+    #[case::negative("-5m")]
+    #[case::ago("5m ago")]
+    #[case::zero("0s")]
+    #[case::too_long("9000h")]
+    #[case::overflow("99999999999999999999h")]
+    fn a_senseless_duration_is_refused(#[case] text: &str) {
+        assert!(text.parse::<HumanDuration>().is_err());
+    }
+
+    #[rstest]
+    #[case("0", 0)]
+    #[case("134217728", 128 << 20)]
+    #[case("128Mi", 128 << 20)]
+    #[case("128MiB", 128 << 20)]
+    #[case("1Gi", 1 << 30)]
+    #[case("3Ki", 3 << 10)]
+    fn a_byte_size_is_read(#[case] text: &str, #[case] expected: usize) {
+        let size: ByteSize = text.parse().unwrap();
+        assert_eq!(size, ByteSize(expected));
+        assert_eq!(size.to_string().parse(), Ok(size));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("-1")]
+    #[case("128M")]
+    #[case("1.5Gi")]
+    #[case("99999999999999Gi")]
+    fn a_malformed_byte_size_is_refused(#[case] text: &str) {
+        assert!(text.parse::<ByteSize>().is_err());
+    }
+
+    #[rstest]
+    #[case("hobbyfarm-system/session-webhook", true)]
+    #[case("hobbyfarm-system/*", false)]
+    #[case("session-webhook", false)]
+    fn an_exact_account_has_no_wildcard(#[case] text: &str, #[case] accepted: bool) {
+        assert_eq!(exact_account(text).is_ok(), accepted);
+    }
+}

@@ -1,0 +1,100 @@
+//! Reading a body within limits: its size, the bytes of all bodies together, and time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::MAX_BODY;
+use super::refusal::Refusal;
+
+/// An amount that requests in flight share.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: usize,
+    taken: AtomicUsize,
+    gauge: Gauge,
+}
+
+impl Budget {
+    /// `gauge` follows what is taken.
+    pub(super) fn new(limit: usize, gauge: Gauge) -> Arc<Self> {
+        Arc::new(Self { limit, taken: AtomicUsize::new(0), gauge })
+    }
+
+    /// Takes `amount` until the charge is dropped; `None` when that is more than is left.
+    pub(super) fn take(self: &Arc<Self>, amount: usize) -> Option<Charge> {
+        let mut charge = Charge { budget: Arc::clone(self), amount: 0 };
+        charge.grow(amount).then_some(charge)
+    }
+}
+
+/// What one request has taken; given back on drop.
+#[derive(Debug)]
+pub(super) struct Charge {
+    budget: Arc<Budget>,
+    amount: usize,
+}
+
+impl Charge {
+    /// Takes `more`; false when that is more than is left.
+    fn grow(&mut self, more: usize) -> bool {
+        let fits = |taken: usize| taken.checked_add(more).filter(|sum| *sum <= self.budget.limit);
+        if self.budget.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_err() {
+            return false;
+        }
+        self.amount += more;
+        self.budget.gauge.inc_by(signed(more));
+        true
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.taken.fetch_sub(self.amount, Ordering::AcqRel);
+        self.budget.gauge.dec_by(signed(self.amount));
+    }
+}
+
+fn signed(amount: usize) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+/// Reads the whole body, and returns it with what it is charged with.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    bytes: &Arc<Budget>,
+    timeout: Duration,
+) -> Result<(Vec<u8>, Charge), Refusal> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let declared = declared.unwrap_or(0);
+    if declared > MAX_BODY {
+        return Err(Refusal::TooLarge);
+    }
+    let charge = bytes.take(declared).ok_or(Refusal::TooManyBytes)?;
+    // Pages that are not written to are not resident: a client that declares much and sends nothing costs little.
+    let buffer = Vec::with_capacity(declared);
+    tokio::time::timeout(timeout, collect(body, buffer, charge)).await.map_err(|_| Refusal::BodyTimeout)?
+}
+
+async fn collect(mut body: Body, mut buffer: Vec<u8>, mut charge: Charge) -> Result<(Vec<u8>, Charge), Refusal> {
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
+        let total = buffer.len() + data.len();
+        if total > MAX_BODY {
+            return Err(Refusal::TooLarge);
+        }
+        // A chunked body declares nothing and is charged as it grows.
+        if total > charge.amount && !charge.grow(total - charge.amount) {
+            return Err(Refusal::TooManyBytes);
+        }
+        buffer.extend_from_slice(&data);
+    }
+    Ok((buffer, charge))
+}

@@ -1,0 +1,120 @@
+//! What is logged about requests: facts in fields, never an object, and nothing that a client can flood.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::core::policy::{Decision, Verdict};
+use crate::core::review::{Review, Webhook};
+use crate::core::rule::Rule;
+use crate::core::text::one_line;
+
+/// Longest part of a name in a log line, characters; Kubernetes names have 253 at most, user names any number.
+const LONGEST_NAME: usize = 256;
+
+/// Logs what people will want to know about one decision: denials, broken invariants, break-glass.
+pub(super) fn decision(webhook: Webhook, review: &Review<'_>, decision: &Decision) {
+    let denied = matches!(decision.verdict, Verdict::Deny(_));
+    if !denied && decision.broken_invariants.is_empty() && !decision.break_glass {
+        return;
+    }
+    let name = |text: &str| one_line(text, LONGEST_NAME);
+    // One set of fields for each line about a request, so that they can be searched alike.
+    macro_rules! line {
+        ($level:ident, $rule:expr, $message:literal) => {
+            tracing::$level!(
+                uid = name(&review.uid),
+                user = name(&review.user_info.username),
+                operation = review.operation_name(),
+                namespace = name(&review.namespace),
+                name = name(&review.name),
+                subresource = name(&review.sub_resource),
+                webhook = webhook.name(),
+                rule = $rule.name(),
+                mode = decision.mode.name(),
+                dry_run = review.dry_run,
+                $message
+            )
+        };
+    }
+    if denied && !decision.is_allowed() {
+        line!(info, decision.rule, "denied");
+    } else if denied {
+        line!(info, decision.rule, "would be denied");
+    }
+    for broken in &decision.broken_invariants {
+        line!(warn, broken, "invariant broken");
+    }
+    if decision.break_glass {
+        line!(warn, decision.rule, "break-glass used");
+    }
+}
+
+/// Logs a request about something that is no Session: the webhook configuration that sent it is wrong.
+pub(super) fn not_a_session(review: &Review<'_>, decision: &Decision, throttle: &Throttle) {
+    if decision.rule != Rule::NotGuarded || review.is_about_sessions() {
+        return;
+    }
+    if let Some(suppressed) = throttle.pass() {
+        let resource = one_line(&review.resource.to_string(), LONGEST_NAME);
+        let subresource = one_line(&review.sub_resource, LONGEST_NAME);
+        tracing::warn!(resource, subresource, suppressed, "not about a Session; the webhook configuration is too wide");
+    }
+}
+
+/// Logs a request that got no verdict.
+pub(super) fn refused(path: &str, code: u16, reason: &'static str, throttle: &Throttle) {
+    if let Some(suppressed) = throttle.pass() {
+        tracing::warn!(path = one_line(path, LONGEST_NAME), code, reason, suppressed, "request refused");
+    }
+}
+
+/// Lets some lines pass and counts the others.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    state: Mutex<Window>,
+}
+
+#[derive(Debug)]
+struct Window {
+    began: Instant,
+    passed: u32,
+    suppressed: u64,
+}
+
+/// How many lines pass in one window, and how long it is.
+const LINES: u32 = 10;
+const WINDOW: Duration = Duration::from_mins(1);
+
+impl Throttle {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::new(Window { began: Instant::now(), passed: 0, suppressed: 0 }) }
+    }
+
+    /// Whether a line may pass, and how many did not since the last one that did.
+    fn pass(&self) -> Option<u64> {
+        // Held for a few instructions, on paths that no healthy request takes.
+        let mut window = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if window.began.elapsed() >= WINDOW {
+            window.began = Instant::now();
+            window.passed = 0;
+        }
+        if window.passed == LINES {
+            window.suppressed += 1;
+            return None;
+        }
+        window.passed += 1;
+        Some(std::mem::take(&mut window.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINES, Throttle};
+
+    #[test]
+    fn a_flood_of_lines_is_cut() {
+        let throttle = Throttle::new();
+        let passed = (0..1000).filter(|_| throttle.pass().is_some()).count();
+        assert_eq!(passed, LINES as usize);
+    }
+}

@@ -1,0 +1,201 @@
+//! The serving certificate: what makes a usable pair of certificate and key, and what is known of it.
+
+mod self_signed;
+mod store;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{InconsistentKeys, ServerConfig};
+use thiserror::Error;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+pub use self::self_signed::{SelfSigned, self_signed};
+pub use self::store::{TlsStatus, TlsStore};
+
+/// Largest certificate or key file, bytes: what fits into a Secret.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A certificate chain and its key, as PEM, not yet looked at.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Certificate chain, serving certificate first.
+    pub certificate: Vec<u8>,
+    /// Private key.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for Pair {
+    /// Never shows the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pair").finish_non_exhaustive()
+    }
+}
+
+/// Where a pair is read from.
+#[derive(Debug, Clone)]
+pub struct PairFiles {
+    /// `--tls-cert`.
+    pub certificate: PathBuf,
+    /// `--tls-key`.
+    pub key: PathBuf,
+}
+
+/// Why a pair cannot be served.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Problem {
+    /// A file cannot be read.
+    #[error("cannot read {}: {message}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        message: String,
+    },
+    /// A file is larger than a Secret can be.
+    #[error("{} is larger than {MAX_FILE} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The certificate file holds no PEM certificate, or a broken one.
+    #[error("no usable certificate: {0}")]
+    Certificate(String),
+    /// The key file holds no unencrypted PEM key, or a broken one.
+    #[error("no usable private key: {0}")]
+    Key(String),
+    /// The key is another certificate's; half of a rotation, most likely.
+    #[error("the certificate and the key do not belong together")]
+    Mismatch,
+    /// The certificate's life is over.
+    #[error("the certificate expired at {0}")]
+    Expired(Timestamp),
+    /// The certificate's life has not begun.
+    #[error("the certificate is not valid before {0}")]
+    NotYetValid(Timestamp),
+}
+
+impl Problem {
+    /// One word, for the metric.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "unreadable",
+            Self::TooLarge { .. } => "too-large",
+            Self::Certificate(_) => "bad-certificate",
+            Self::Key(_) => "bad-key",
+            Self::Mismatch => "mismatch",
+            Self::Expired(_) => "expired",
+            Self::NotYetValid(_) => "not-yet-valid",
+        }
+    }
+}
+
+/// What is known of a serving certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Distinguished name.
+    pub subject: String,
+    /// DNS names and IP addresses that it stands for.
+    pub names: Vec<String>,
+    /// Start of its life.
+    pub not_before: Timestamp,
+    /// End of its life.
+    pub not_after: Timestamp,
+}
+
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "certificate subject: {}", self.subject)?;
+        writeln!(f, "certificate names: {}", self.names.join(", "))?;
+        writeln!(f, "certificate not before: {}", self.not_before)?;
+        write!(f, "certificate not after: {}", self.not_after)
+    }
+}
+
+impl PairFiles {
+    /// Reads both files, here and now.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Unreadable`] or [`Problem::TooLarge`].
+    pub fn read(&self) -> Result<Pair, Problem> {
+        Ok(Pair { certificate: read(&self.certificate)?, key: read(&self.key)? })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| Problem::Unreadable { path: path.to_owned(), message: error.to_string() })?;
+    if bytes.len() as u64 > MAX_FILE { Err(Problem::TooLarge { path: path.to_owned() }) } else { Ok(bytes) }
+}
+
+impl Pair {
+    /// What rustls serves with this pair, and what is known of the certificate.
+    ///
+    /// # Errors
+    ///
+    /// Each [`Problem`] but those of reading files.
+    pub fn open(&self, now: Timestamp) -> Result<(Arc<ServerConfig>, Certificate), Problem> {
+        let chain = CertificateDer::pem_slice_iter(&self.certificate)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Problem::Certificate(error.to_string()))?;
+        let leaf = chain.first().ok_or_else(|| Problem::Certificate("no PEM certificate in the file".to_owned()))?;
+        let certificate = describe(leaf)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| Problem::Key(error.to_string()))?;
+
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Problem::Key(error.to_string()))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Problem::Mismatch,
+                rustls::Error::InvalidCertificate(error) => Problem::Certificate(error.to_string()),
+                error => Problem::Key(error.to_string()),
+            })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+
+        // Last, so that an old pair that is broken too is named by its fault.
+        if now > certificate.not_after {
+            return Err(Problem::Expired(certificate.not_after));
+        }
+        if now < certificate.not_before {
+            return Err(Problem::NotYetValid(certificate.not_before));
+        }
+        Ok((Arc::new(config), certificate))
+    }
+}
+
+fn describe(der: &CertificateDer<'_>) -> Result<Certificate, Problem> {
+    let broken = |error: &dyn fmt::Display| Problem::Certificate(error.to_string());
+    let (_, x509) = X509Certificate::from_der(der).map_err(|error| broken(&error))?;
+    let names = x509.subject_alternative_name().map_err(|error| broken(&error))?;
+    let names = names.map(|extension| extension.value.general_names.iter().filter_map(name).collect());
+    let time = |seconds| Timestamp::from_second(seconds).map_err(|error| broken(&error));
+    Ok(Certificate {
+        subject: x509.subject().to_string(),
+        names: names.unwrap_or_default(),
+        not_before: time(x509.validity().not_before.timestamp())?,
+        not_after: time(x509.validity().not_after.timestamp())?,
+    })
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => <[u8; 4]>::try_from(*bytes)
+            .map(|bytes| std::net::IpAddr::from(bytes).to_string())
+            .or_else(|_| <[u8; 16]>::try_from(*bytes).map(|bytes| std::net::IpAddr::from(bytes).to_string()))
+            .ok(),
+        _ => None,
+    }
+}

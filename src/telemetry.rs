@@ -1,0 +1,78 @@
+//! Logs: text for people or JSON for machines, on standard error.
+
+use std::io::IsTerminal;
+use std::panic::{self, PanicHookInfo};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::{LogArgs, LogFormat};
+
+/// Installs the logs for the whole process, panics included.
+///
+/// # Errors
+///
+/// When logs are installed already.
+pub fn init(args: &LogArgs) -> Result<(), TryInitError> {
+    // The level was checked by its value parser.
+    let filter = EnvFilter::builder().parse_lossy(&args.log_level);
+    let registry = tracing_subscriber::registry().with(filter);
+    match args.log_format {
+        LogFormat::Text => {
+            let text = layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+            registry.with(text).try_init()?;
+        }
+        LogFormat::Json => {
+            let json = layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr);
+            registry.with(json).try_init()?;
+        }
+    }
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Logs where a panic happened. Its message is left out: it may quote what a client sent, and no part of an object
+/// belongs in a log.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(location, "panic");
+}
+
+/// A clap value parser for `--log-level`.
+///
+/// # Errors
+///
+/// Says what is accepted.
+pub fn parse_level(text: &str) -> Result<String, String> {
+    let accepted = "expected error, warn, info, debug, trace or off, or directives such as info,session_webhook=debug";
+    // A lone word that is no level would be taken for a target, and silence everything else.
+    let word = text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let known = !text.is_empty() && text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    if (word && !known) || EnvFilter::builder().parse(text).is_err() {
+        Err(accepted.to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::parse_level;
+
+    #[rstest]
+    #[case("info", true)]
+    #[case("DEBUG", true)]
+    #[case("off", true)]
+    #[case("info,session_webhook=debug", true)]
+    #[case("session_webhook::server=trace", true)]
+    #[case("", false)]
+    #[case("loud", false)]
+    #[case("info,session_webhook=loud", false)]
+    fn a_level_or_directives_are_accepted(#[case] text: &str, #[case] accepted: bool) {
+        assert_eq!(parse_level(text).is_ok(), accepted);
+    }
+}

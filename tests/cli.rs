@@ -1,0 +1,188 @@
+//! The program as a person at a terminal uses it: `review`.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "this is test code")]
+
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use rstest::rstest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SESSION: &str = "
+apiVersion: hobbyfarm.io/v1
+kind: Session
+metadata: {name: s1, namespace: hobbyfarm-system}
+spec: {user: u-1, vm_claim: [vmc-1], keep_course_vm: false}
+status: {paused: false, active: yes, finished: false, paused_time: '', start_time: '2026-11-24T10:00:00Z', end_time: ''}
+";
+const HOBBYFARM: &str = "system:serviceaccount:hobbyfarm-system:hobbyfarm-session";
+
+fn review() -> Command {
+    let mut command = Command::cargo_bin("session-webhook").unwrap();
+    command.env_clear().args(["review", "--now", "2026-11-24T12:00:00Z"]);
+    command
+}
+
+fn recorded(scenario: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/admission/gargantua-status/{scenario}.json"))
+}
+
+/// Runs it and gives exit code, the responses on standard output, and standard error.
+fn run(command: &mut Command) -> (i32, Vec<Value>, String) {
+    let output = command.output().unwrap();
+    let responses = serde_json::Deserializer::from_slice(&output.stdout).into_iter().map(Result::unwrap).collect();
+    (output.status.code().unwrap(), responses, String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_recorded_review_is_answered() {
+    let (code, responses, told) = run(review().arg(recorded("02-create-by-alice.validating")));
+    assert_eq!((code, responses.len()), (1, 1));
+    assert_eq!(responses[0]["response"]["status"]["reason"], json!("Forbidden"));
+    assert!(told.contains("denied") && told.contains("ManualCreate") && told.contains("\"alice\""), "{told}");
+    assert!(!told.contains('\u{1b}'), "colour on no terminal");
+}
+
+#[test]
+fn standard_input_is_read_without_a_file() {
+    let body = std::fs::read(recorded("61-status-keepalive-put-by-session-service.validating")).unwrap();
+    let (code, responses, _) = run(review().write_stdin(body));
+    assert_eq!((code, &responses[0]["response"]["allowed"]), (0, &json!(true)));
+}
+
+#[test]
+fn one_webhook_alone_can_be_asked() {
+    let request = recorded("15-create-client-go.mutating");
+    let (_, responses, _) = run(review().arg(&request).args(["--webhook", "mutate"]));
+    assert_eq!(responses[0]["response"]["patchType"], json!("JSONPatch"));
+    let (_, responses, _) = run(review().arg(&request).args(["--webhook", "validate"]));
+    assert_eq!(responses[0]["response"].get("patch"), None);
+}
+
+#[test]
+fn several_reviews_are_answered_one_after_the_other() {
+    let read = |scenario| std::fs::read_to_string(recorded(scenario)).unwrap();
+    let (denied, allowed) = (read("02-create-by-alice.validating"), read("80-delete-by-alice.validating"));
+    let (code, responses, _) = run(review().write_stdin(format!("{allowed}\n{denied}{allowed}")));
+    assert_eq!((code, responses.len()), (1, 3));
+    let yaml = format!("---\n{allowed}\n---\n{denied}\n");
+    let (code, responses, _) = run(review().write_stdin(yaml));
+    assert_eq!((code, responses.len()), (1, 2));
+}
+
+#[test]
+fn what_stands_behind_an_unreadable_review_is_answered_all_the_same() {
+    let good = std::fs::read_to_string(recorded("80-delete-by-alice.validating")).unwrap();
+    let (code, responses, told) = run(review().write_stdin(format!("{{\"kind\":\"Pod\"}}\n{good}")));
+    assert_eq!((code, responses.len()), (2, 1));
+    assert!(told.contains("review 1") && told.contains("AdmissionReview"), "{told}");
+}
+
+#[rstest]
+#[case::empty("", "empty")]
+#[case::broken_json("{\"kind\":", "EOF")]
+#[case::some_text("hello", "AdmissionReview")]
+#[case::old_version(
+    "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1beta1\"}",
+    "admission.k8s.io/v1"
+)]
+#[case::no_request("{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\"}", "no request")]
+fn unreadable_input_says_what_is_wrong(#[case] input: &str, #[case] expected: &str) {
+    let (code, responses, told) = run(review().write_stdin(input.to_owned()));
+    assert_eq!((code, responses.len()), (2, 0), "{told}");
+    assert!(told.contains(expected) && told.contains("standard input"), "{told}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let (code, _, told) = run(review().arg("no-such-file.json"));
+    assert_eq!(code, 2);
+    assert!(told.contains("no-such-file.json"), "{told}");
+}
+
+/// A folder with `session.yaml`, and `old.yaml` with another end time.
+fn sessions() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("session.yaml"), SESSION).unwrap();
+    std::fs::write(
+        folder.path().join("old.yaml"),
+        SESSION.replace("end_time: ''", "end_time: 'Tue Nov 24 11:00:00 UTC 2026'"),
+    )
+    .unwrap();
+    folder
+}
+
+#[rstest]
+#[case::human(&["--as", "alice"], 1, "ManualCreate")]
+#[case::human_updates(&["--as", "alice", "--old", "old.yaml"], 1, "ManualEdit")]
+#[case::human_updates_status(&["--as", "alice", "--old", "old.yaml", "--subresource", "status"], 1, "ManualStatusEdit")]
+#[case::no_change(&["--as", "alice", "--old", "session.yaml"], 0, "NoChange")]
+#[case::hobbyfarm(&["--as", HOBBYFARM], 0, "HobbyFarm")]
+#[case::impersonated(&["--as", HOBBYFARM, "--impersonated"], 1, "Impersonation")]
+#[case::break_glass(&["--as", "alice", "--as-group", "sre", "--break-glass-group", "sre"], 0, "BreakGlass")]
+#[case::mode_warn(&["--as", "alice", "--mode", "warn"], 0, "ManualCreate")]
+fn an_admin_can_ask_whether_somebody_may_write(#[case] arguments: &[&str], #[case] code: i32, #[case] rule: &str) {
+    let folder = sessions();
+    let (actual, responses, told) =
+        run(review().current_dir(folder.path()).args(["--session", "session.yaml"]).args(arguments));
+    assert_eq!(actual, code, "{told}");
+    assert_eq!(responses[0]["response"]["auditAnnotations"]["rule"], json!(rule));
+}
+
+#[test]
+fn repairs_are_shown_as_a_diff_of_the_status() {
+    let folder = sessions();
+    let (_, _, told) = run(review().current_dir(folder.path()).args(["--session", "session.yaml", "--as", HOBBYFARM]));
+    assert!(told.contains(r#"-   "end_time": "","#), "{told}");
+    assert!(told.contains(r#"+   "end_time": "Tue Nov 24 12:05:00 UTC 2026","#), "{told}");
+    assert!(told.contains(r#"+   "start_time": "Tue Nov 24 10:00:00 UTC 2026""#), "{told}");
+    assert!(told.contains("warning") && told.contains("status.start_time"), "{told}");
+}
+
+#[rstest]
+#[case::no_user(&["--session", "session.yaml"], "--as")]
+#[case::no_session(&["--as", "alice"], "--session")]
+#[case::file_and_session(&["x.json", "--session", "session.yaml", "--as", "alice"], "--session")]
+#[case::update_of_nothing(&["--session", "session.yaml", "--as", "alice", "--operation", "UPDATE"], "--old")]
+#[case::create_over_something(&["--session", "session.yaml", "--as", "alice", "--operation", "CREATE", "--old", "old.yaml"], "--old")]
+#[case::status_of_nothing(&["--session", "session.yaml", "--as", "alice", "--subresource", "status"], "--old")]
+#[case::other_subresource(&["--session", "session.yaml", "--as", "a", "--old", "old.yaml", "--subresource", "scale"], "status")]
+#[case::other_operation(&["--session", "session.yaml", "--as", "alice", "--operation", "DELETE"], "CREATE")]
+#[case::missing_session(&["--session", "gone.yaml", "--as", "alice"], "gone.yaml")]
+#[case::bad_clock(&["--now", "yesterday"], "--now")]
+#[case::bad_webhook(&["--webhook", "both"], "mutate")]
+#[case::bad_account(&["--service-account", "hobby*/x"], "--service-account")]
+fn bad_usage_names_the_flag_and_the_way_out(#[case] arguments: &[&str], #[case] named: &str) {
+    let folder = sessions();
+    let mut command = Command::cargo_bin("session-webhook").unwrap();
+    let (code, responses, told) =
+        run(command.env_clear().current_dir(folder.path()).arg("review").args(arguments).write_stdin(""));
+    assert_eq!((code, responses.len()), (2, 0), "{told}");
+    assert!(told.contains(named), "{told}");
+}
+
+#[test]
+fn the_help_teaches_with_examples() {
+    for arguments in [vec!["--help"], vec!["review", "--help"], vec!["serve", "--help"]] {
+        let mut command = Command::cargo_bin("session-webhook").unwrap();
+        let output = command.args(&arguments).output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && help.contains("Examples:"), "{arguments:?}: {help}");
+    }
+}
+
+#[test]
+fn the_version_names_the_commit() {
+    let output = Command::cargo_bin("session-webhook").unwrap().arg("--version").output().unwrap();
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert!(version.starts_with(&format!("session-webhook {} (", env!("CARGO_PKG_VERSION"))), "{version}");
+}
+
+#[test]
+fn completions_are_printed_for_each_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = Command::cargo_bin("session-webhook").unwrap().args(["completions", shell]).output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("session-webhook"));
+    }
+}

@@ -1,0 +1,103 @@
+//! A client that does nothing does not hold a connection for ever, and HTTP/1.1 connections are kept between requests.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use session_webhook::server::{Listeners, Server, Timeouts, TlsSource};
+use support::certificates::{ALIVE, Authority};
+use support::client::{Client, post_head};
+use support::{PATIENCE, config, review};
+use tokio::sync::mpsc;
+
+const SHORT: Duration = Duration::from_millis(50);
+
+struct Running {
+    authority: Vec<u8>,
+    listeners: Listeners,
+    _stop: mpsc::Sender<()>,
+}
+
+impl Running {
+    fn start(timeouts: impl FnOnce(Timeouts) -> Timeouts) -> Self {
+        let authority = Authority::new();
+        let mut config = config(TlsSource::Fixed(authority.issue("a", ALIVE)));
+        config.timeouts = timeouts(config.timeouts);
+        let server = Server::bind(config).unwrap();
+        let listeners = server.listeners();
+        let (stop, stopped) = mpsc::channel(1);
+        tokio::spawn(server.run(stopped));
+        Self { authority: authority.der(), listeners, _stop: stop }
+    }
+
+    fn connect(&self) -> Client {
+        Client::connect(self.listeners.webhook, &self.authority).unwrap()
+    }
+}
+
+/// The server ends the connection, and soon.
+fn assert_closed<S: std::io::Read + std::io::Write>(client: &mut Client<S>) {
+    let started = Instant::now();
+    assert!(client.response().is_err());
+    assert!(started.elapsed() < PATIENCE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_shakes_hands_is_cut() {
+    let server = Running::start(|timeouts| Timeouts { handshake: SHORT, ..timeouts });
+    assert_closed(&mut Client::plain(server.listeners.webhook).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_ends_its_headers_is_cut() {
+    let server = Running::start(|timeouts| Timeouts { header: SHORT, ..timeouts });
+    let mut client = server.connect();
+    client.send(b"POST /mutate HTTP/1.1\r\nhost: loc");
+    assert_closed(&mut client);
+    let mut client = Client::plain(server.listeners.ops).unwrap();
+    client.send(b"GET /livez");
+    assert_closed(&mut client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_cut_after_the_idle_timeout() {
+    let server = Running::start(|timeouts| Timeouts { idle: SHORT, ..timeouts });
+    let mut client = server.connect();
+    assert!(client.post("/mutate", review().to_string().as_bytes()).starts_with("HTTP/1.1 200"));
+    assert_closed(&mut client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_may_take_longer_than_headers_and_idling() {
+    let server = Running::start(|timeouts| Timeouts { header: SHORT, idle: SHORT, ..timeouts });
+    let mut client = server.connect();
+    let body = review().to_string();
+    client.send(post_head("/mutate", body.len()).as_bytes());
+    for part in body.as_bytes().chunks(body.len() / 4) {
+        tokio::time::sleep(SHORT).await;
+        client.send(part);
+    }
+    assert!(client.response().unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_carries_many_requests_good_and_bad() {
+    let server = Running::start(|timeouts| timeouts);
+    let mut client = server.connect();
+    let body = review().to_string();
+    for _ in 0..3 {
+        assert!(client.post("/validate", body.as_bytes()).starts_with("HTTP/1.1 200"));
+        assert!(client.post("/validate", b"{").starts_with("HTTP/1.1 400"));
+        assert!(client.get("/validate").starts_with("HTTP/1.1 405"));
+        assert!(client.get("/").starts_with("HTTP/1.1 404"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_large_a_body_is_refused_before_it_is_sent() {
+    let server = Running::start(|timeouts| timeouts);
+    let mut client = server.connect();
+    client.send(post_head("/mutate", session_webhook::server::MAX_BODY + 1).as_bytes());
+    assert!(client.response().unwrap().starts_with("HTTP/1.1 413"));
+}

@@ -1,0 +1,65 @@
+//! What the README says of rules and options is what the program says.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "this is test code")]
+
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::Arg;
+use session_webhook::core::rule::Rule;
+
+/// Holds the part of the README between `<!-- name -->` and `<!-- /name -->` against the program. With `UPDATE_README=1` in
+/// the environment the README is mended instead.
+fn hold(name: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(&format!("<!-- {name} -->\n")).unwrap();
+    let (part, after) = rest.split_once(&format!("<!-- /{name} -->")).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        let mended = format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->{after}");
+        std::fs::write(path, mended).unwrap();
+    } else {
+        assert_eq!(part, expected, "the README says otherwise; UPDATE_README=1 cargo test --test readme mends it");
+    }
+}
+
+#[test]
+fn the_table_of_rules_is_the_list_of_rules() {
+    let mut table = "| rule | |\n|---|---|\n".to_owned();
+    for rule in Rule::ALL {
+        writeln!(table, "| `{rule}` | {} |", rule.description()).unwrap();
+    }
+    hold("rules", &table);
+}
+
+#[test]
+fn the_table_of_options_is_what_serve_takes() {
+    let command = session_webhook::cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let mut table = "| option | default | |\n|---|---|---|\n".to_owned();
+    for arg in serve.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help") {
+        let (name, help) = (arg.get_long().unwrap(), arg.get_help().unwrap());
+        writeln!(table, "| `--{name}` | {} | {help}{} |", default(arg), accepted(arg)).unwrap();
+    }
+    hold("options", &table);
+}
+
+fn default(arg: &Arg) -> String {
+    let values = arg.get_default_values().iter().map(|value| format!("`{}`", value.to_str().unwrap()));
+    values.collect::<Vec<_>>().join(", ")
+}
+
+/// The words that an option accepts, where they are few.
+fn accepted(arg: &Arg) -> String {
+    let words: Vec<_> = arg.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
+    if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) }
+}
+
+#[test]
+fn every_option_is_a_flag_a_variable_and_a_key() {
+    let command = session_webhook::cli::command();
+    for arg in command.find_subcommand("serve").unwrap().get_arguments().filter(|arg| arg.get_id() != "help") {
+        let variable = format!("SESSION_WEBHOOK_{}", arg.get_long().unwrap().to_uppercase().replace('-', "_"));
+        assert_eq!(arg.get_env().and_then(|variable| variable.to_str()), Some(variable.as_str()));
+    }
+}

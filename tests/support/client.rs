@@ -1,0 +1,93 @@
+//! A client that does one thing at a time, so that a test can stop in the middle of a request.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::PATIENCE;
+
+/// An HTTP/1.1 connection.
+pub struct Client<S = StreamOwned<ClientConnection, TcpStream>>(S);
+
+impl Client {
+    /// Opens a TLS connection to `localhost` at this address.
+    pub fn connect(address: SocketAddr, authority: &[u8]) -> io::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(authority.to_vec())).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = StreamOwned::new(connection, tcp(address)?);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Self(stream))
+    }
+
+    /// The certificate that the server showed, DER.
+    pub fn certificate(&self) -> Vec<u8> {
+        self.0.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+}
+
+impl Client<TcpStream> {
+    /// Opens a plain connection.
+    pub fn plain(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self(tcp(address)?))
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+        self.0.flush().unwrap();
+    }
+
+    pub fn get(&mut self, path: &str) -> String {
+        self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes());
+        self.response().unwrap()
+    }
+
+    pub fn post(&mut self, path: &str, body: &[u8]) -> String {
+        self.send(post_head(path, body.len()).as_bytes());
+        self.send(body);
+        self.response().unwrap()
+    }
+
+    /// Head and body of the next response, as text; an error when the connection ends before.
+    pub fn response(&mut self) -> io::Result<String> {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        while !text.ends_with(b"\r\n\r\n") {
+            self.0.read_exact(&mut byte)?;
+            text.push(byte[0]);
+        }
+        let head = String::from_utf8(text.clone()).unwrap().to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        text.extend(body);
+        Ok(String::from_utf8(text).unwrap())
+    }
+}
+
+/// The head of a `POST` of JSON.
+pub fn post_head(path: &str, length: usize) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    )
+}

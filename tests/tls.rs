@@ -1,0 +1,165 @@
+//! The serving certificate follows its files, and the last good pair stays when they are not usable.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rstest::rstest;
+use session_webhook::metrics::{LoadLabel, Metrics};
+use session_webhook::server::tls::{Pair, Problem, TlsStatus, self_signed};
+use session_webhook::server::{Limits, Listeners, Server, ServerError, TlsSource, clock};
+use support::certificates::{ALIVE, Authority, Secret};
+use support::client::Client;
+use support::{PATIENCE, app, config, metrics};
+use tokio::sync::{mpsc, watch};
+
+/// Short, so that a test takes no time; what it waits for is the status, never the clock.
+const POLL: Duration = Duration::from_millis(5);
+
+struct Running {
+    listeners: Listeners,
+    status: watch::Receiver<TlsStatus>,
+    metrics: Arc<Metrics>,
+    _stop: mpsc::Sender<()>,
+}
+
+impl Running {
+    fn start(secret: &Secret) -> Self {
+        let config = config(TlsSource::Files(secret.files(), POLL));
+        let metrics = metrics();
+        let server = Server::bind_app(config, app(Limits::default(), &metrics), Arc::clone(&metrics)).unwrap();
+        let (stop, stopped) = mpsc::channel(1);
+        let (listeners, status) = (server.listeners(), server.tls_status());
+        tokio::spawn(server.run(stopped));
+        Self { listeners, status, metrics, _stop: stop }
+    }
+
+    async fn wait_for(&mut self, condition: impl FnMut(&TlsStatus) -> bool) {
+        tokio::time::timeout(PATIENCE, self.status.wait_for(condition)).await.unwrap().unwrap();
+    }
+
+    /// The certificate of a new handshake, as PEM would have it.
+    fn served(&self, authority: &Authority) -> Vec<u8> {
+        Client::connect(self.listeners.webhook, &authority.der()).unwrap().certificate()
+    }
+
+    fn loads(&self, result: &'static str) -> u64 {
+        self.metrics.certificate_loads.get_or_create(&LoadLabel { result }).get()
+    }
+}
+
+fn der(pair: &Pair) -> Vec<u8> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    CertificateDer::from_pem_slice(&pair.certificate).unwrap().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_swapped_twice_is_followed_twice() {
+    let authority = Authority::new();
+    let pairs = ["one", "two", "three"].map(|name| authority.issue(name, ALIVE));
+    let secret = Secret::new(&pairs[0]);
+    let mut server = Running::start(&secret);
+    assert_eq!(server.served(&authority), der(&pairs[0]));
+    for (loads, pair) in (2..).zip(&pairs[1..]) {
+        secret.swap(pair);
+        server.wait_for(|status| status.loads == loads).await;
+        assert_eq!(server.served(&authority), der(pair));
+    }
+    assert_eq!(server.loads("loaded"), 3);
+    assert!(server.status.borrow().certificate.names.contains(&"three".to_owned()));
+}
+
+/// The certificate of one pair, the key of another.
+fn mismatched(authority: &Authority) -> Pair {
+    Pair { key: authority.issue("b", ALIVE).key, ..authority.issue("a", ALIVE) }
+}
+
+fn cut_in_the_middle(authority: &Authority) -> Pair {
+    let mut pair = authority.issue("a", ALIVE);
+    pair.certificate.truncate(pair.certificate.len() / 2);
+    pair
+}
+
+#[rstest]
+#[case::mismatched("mismatch", mismatched)]
+#[case::broken_certificate("bad-certificate", cut_in_the_middle)]
+#[case::empty_certificate("bad-certificate", |a: &Authority| Pair { certificate: Vec::new(), ..a.issue("a", ALIVE) })]
+#[case::empty_key("bad-key", |a: &Authority| Pair { key: Vec::new(), ..a.issue("a", ALIVE) })]
+#[case::certificate_as_key("bad-key", |a: &Authority| { let pair = a.issue("a", ALIVE); Pair { key: pair.certificate.clone(), ..pair } })]
+#[case::too_large("too-large", |a: &Authority| Pair { key: vec![b'\n'; (1 << 20) + 1], ..a.issue("a", ALIVE) })]
+#[case::expired("expired", |a: &Authority| a.issue("a", 2020..2021))]
+#[case::not_yet_valid("not-yet-valid", |a: &Authority| a.issue("a", 2199..2200))]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_pair_is_kept_out_and_counted_once(
+    #[case] reason: &'static str,
+    #[case] bad: fn(&Authority) -> Pair,
+) {
+    let authority = Authority::new();
+    let good = authority.issue("good", ALIVE);
+    let secret = Secret::new(&good);
+    let mut server = Running::start(&secret);
+
+    secret.swap(&bad(&authority));
+    server.wait_for(|status| status.problem.as_ref().is_some_and(|problem| problem.reason() == reason)).await;
+    assert_eq!(server.served(&authority), der(&good));
+    let ready = Client::plain(server.listeners.ops).unwrap().get("/readyz");
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("not served"), "{ready}");
+
+    let better = authority.issue("better", ALIVE);
+    secret.swap(&better);
+    server.wait_for(|status| status.loads == 2 && status.problem.is_none()).await;
+    assert_eq!(server.served(&authority), der(&better));
+    assert_eq!(server.loads(reason), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_vanish_leave_the_last_good_pair() {
+    let authority = Authority::new();
+    let good = authority.issue("good", ALIVE);
+    let secret = Secret::new(&good);
+    let mut server = Running::start(&secret);
+    drop(secret);
+    server.wait_for(|status| matches!(status.problem, Some(Problem::Unreadable { .. }))).await;
+    assert_eq!(server.served(&authority), der(&good));
+}
+
+#[tokio::test]
+async fn a_server_without_a_usable_pair_does_not_start() {
+    let authority = Authority::new();
+    let secret = Secret::new(&mismatched(&authority));
+    let Err(error) = Server::bind(config(TlsSource::Files(secret.files(), POLL))) else { panic!("it started") };
+    assert!(matches!(error, ServerError::Certificate(Problem::Mismatch)), "{error}");
+    let text = error.to_string();
+    for word in ["--tls-cert", "--tls-key", "--tls self-signed"] {
+        assert!(text.contains(word), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_self_signed_pair_is_trusted_by_its_authority_alone() {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let made = self_signed(&["webhook.example".to_owned(), "192.0.2.1".to_owned()], clock()).unwrap();
+    let server = Server::bind(config(TlsSource::Fixed(made.pair))).unwrap();
+    let listeners = server.listeners();
+    let names = server.tls_status().borrow().certificate.names.clone();
+    assert_eq!(names, ["localhost", "127.0.0.1", "::1", "webhook.example", "192.0.2.1"]);
+    let (_stop, stopped) = mpsc::channel(1);
+    tokio::spawn(server.run(stopped));
+
+    let authority = CertificateDer::from_pem_slice(made.authority.as_bytes()).unwrap();
+    let answer = Client::connect(listeners.webhook, &authority).unwrap().post("/mutate", b"{}");
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(Client::connect(listeners.webhook, &Authority::new().der()).is_err());
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_that_names_the_flag() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config(TlsSource::Fixed(Authority::new().issue("a", ALIVE)));
+    config.listeners.ops = taken.local_addr().unwrap();
+    let Err(error) = Server::bind(config) else { panic!("it started") };
+    let text = error.to_string();
+    assert!(text.contains("--ops-listen") && text.contains(&taken.local_addr().unwrap().to_string()), "{text}");
+}
