@@ -1,0 +1,15 @@
+//! What is installed, held against the code: `manifests/` and `certs/`, rendered as a user renders them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first thing that is not as it should be, and may read files"
+)]
+
+mod certificates;
+mod render;
+mod webhooks;
+mod workload;

@@ -1,0 +1,83 @@
+//! `kubectl kustomize`, as objects.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// One rendered kustomization.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    pub(crate) text: String,
+    pub(crate) objects: Vec<Value>,
+}
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Renders a folder of this repository.
+pub(crate) fn kustomize(folder: &str) -> Rendered {
+    kustomize_path(&root().join(folder))
+}
+
+/// Renders any folder.
+pub(crate) fn kustomize_path(folder: &Path) -> Rendered {
+    let output = Command::new("kubectl").arg("kustomize").arg(folder).output().unwrap_or_else(|error| {
+        panic!("kubectl is needed to render the manifests (kustomize 5, so kubectl 1.27 or later): {error}")
+    });
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "kubectl kustomize {}: {stderr}\n(kubectl 1.27 or later is needed)",
+        folder.display()
+    );
+    assert!(stderr.is_empty(), "kubectl kustomize {} warns: {stderr}", folder.display());
+    let text = String::from_utf8(output.stdout).expect("kustomize writes UTF-8");
+    let objects = serde_saphyr::from_multiple(&text).expect("kustomize writes YAML");
+    Rendered { text, objects }
+}
+
+/// A copy of `manifests/` and `certs/` that a test may change.
+pub(crate) fn copy_of_the_manifests() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["manifests", "certs"] {
+        copy(&root().join(part), &folder.path().join(part));
+    }
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if !entry.file_type().unwrap().is_dir() {
+            fs::copy(entry.path(), target).unwrap();
+        } else if entry.file_name() != "out" {
+            copy(&entry.path(), &target);
+        }
+    }
+}
+
+impl Rendered {
+    /// All objects of a kind.
+    pub(crate) fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.objects.iter().filter(move |object| object["kind"] == kind)
+    }
+
+    /// The only object of a kind, as its type.
+    pub(crate) fn the<T: DeserializeOwned>(&self, kind: &str) -> T {
+        let all: Vec<_> = self.of_kind(kind).collect();
+        assert_eq!(all.len(), 1, "one {kind} is expected");
+        serde_json::from_value(all[0].clone()).unwrap_or_else(|error| panic!("{kind}: {error}"))
+    }
+
+    /// The object of a kind with this name, untyped.
+    pub(crate) fn named(&self, kind: &str, name: &str) -> &Value {
+        let is_it = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+        self.objects.iter().find(is_it).unwrap_or_else(|| panic!("there is no {kind} {name}"))
+    }
+}

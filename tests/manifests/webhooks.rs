@@ -1,0 +1,166 @@
+//! The webhook configurations.
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::core::v1::Service;
+use serde_json::{Value, json};
+use session_webhook::core::requester::Requester;
+use session_webhook::core::review::{GROUP, RESOURCE, STATUS, Webhook};
+use session_webhook::core::settings::AccountPattern;
+
+use crate::render::{Rendered, copy_of_the_manifests, kustomize, kustomize_path};
+
+const CONFIGURATIONS: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+
+fn webhooks(rendered: &Rendered) -> Vec<Value> {
+    CONFIGURATIONS
+        .iter()
+        .flat_map(|kind| rendered.of_kind(kind))
+        .flat_map(|configuration| configuration["webhooks"].as_array().unwrap().clone())
+        .collect()
+}
+
+fn webhook(name: &str) -> Value {
+    let all = webhooks(&kustomize("manifests/base"));
+    all.into_iter().find(|webhook| webhook["name"] == name).unwrap_or_else(|| panic!("there is no webhook {name}"))
+}
+
+/// The accounts that the shipped configuration takes for HobbyFarm's.
+fn accounts() -> Vec<String> {
+    let rendered = kustomize("manifests/base");
+    let text = rendered.of_kind("ConfigMap").next().unwrap()["data"]["config.yaml"].as_str().unwrap().to_owned();
+    let config: Value = serde_saphyr::from_str(&text).unwrap();
+    config["service-account"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_entry_calls_the_path_that_the_code_serves() {
+    let rendered = kustomize("manifests/base");
+    let service: Service = rendered.the("Service");
+    let paths: Vec<_> = webhooks(&rendered).iter().map(|webhook| webhook["clientConfig"]["service"].clone()).collect();
+    let expected = [Webhook::Mutate, Webhook::Validate, Webhook::Validate].map(|webhook| {
+        json!({
+            "name": service.metadata.name,
+            "namespace": "default",
+            "path": webhook.path(),
+            "port": service.spec.as_ref().unwrap().ports.as_ref().unwrap()[0].port,
+        })
+    });
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn every_entry_is_about_writing_sessions_and_about_nothing_else() {
+    for webhook in webhooks(&kustomize("manifests/base")) {
+        assert_eq!(
+            webhook["rules"],
+            json!([{
+                "apiGroups": [GROUP],
+                "apiVersions": ["*"],
+                "operations": ["CREATE", "UPDATE"],
+                "resources": [RESOURCE, format!("{RESOURCE}/{STATUS}")],
+                "scope": "Namespaced",
+            }]),
+            "{}: DELETE would let an outage keep a namespace from going away; anything beside Sessions could stop a cluster",
+            webhook["name"]
+        );
+    }
+}
+
+#[test]
+fn a_missed_repair_is_no_reason_to_refuse() {
+    let mutate = webhook("mutate.session-webhook.hobbyfarm.io");
+    assert_eq!(mutate["failurePolicy"], "Ignore");
+    assert_eq!(mutate["timeoutSeconds"], 2);
+    assert_eq!(mutate["reinvocationPolicy"], "IfNeeded");
+    assert!(mutate.get("matchConditions").is_none());
+}
+
+#[test]
+fn an_outage_locks_out_everybody_but_hobbyfarm() {
+    let everybody_else = webhook("validate.session-webhook.hobbyfarm.io");
+    let hobbyfarm = webhook("validate-hobbyfarm.session-webhook.hobbyfarm.io");
+    assert_eq!(everybody_else["failurePolicy"], "Fail");
+    assert_eq!(hobbyfarm["failurePolicy"], "Ignore");
+    for entry in [&everybody_else, &hobbyfarm] {
+        assert_eq!(entry["timeoutSeconds"], 3);
+        assert_eq!(entry["matchConditions"].as_array().unwrap().len(), 1);
+    }
+
+    let users: Vec<_> =
+        accounts().iter().map(|account| format!("'system:serviceaccount:{}'", account.replace('/', ":"))).collect();
+    let is_hobbyfarm = format!("has(request.userInfo.uid) && request.userInfo.username in [ {}]", users.join(", "));
+    assert_eq!(hobbyfarm["matchConditions"][0]["expression"], is_hobbyfarm, "the same accounts as in config.yaml");
+    assert_eq!(
+        everybody_else["matchConditions"][0]["expression"],
+        format!("!({is_hobbyfarm})"),
+        "the entries must split the writers without a gap"
+    );
+}
+
+#[test]
+fn the_shipped_accounts_are_exact_names_of_hobbyfarms_writers() {
+    let writers = ["hobbyfarm-session", "hobbyfarm-gargantua", "hobbyfarm-user"];
+    let accounts = accounts();
+    assert_eq!(accounts, writers.map(|name| format!("hobbyfarm-system/{name}")));
+    for account in accounts {
+        let pattern: AccountPattern = account.parse().unwrap();
+        assert!(!pattern.is_wildcard() && !pattern.admits_default_account(), "{account}");
+        let user = format!("system:serviceaccount:{}", account.replace('/', ":"));
+        assert!(pattern.matches(&Requester::parse(&user)), "{user}");
+    }
+}
+
+#[test]
+fn nothing_is_left_for_the_api_server_to_default() {
+    for webhook in webhooks(&kustomize("manifests/base")) {
+        let name = webhook["name"].as_str().unwrap();
+        assert_eq!(webhook["admissionReviewVersions"], json!(["v1"]), "{name}");
+        assert_eq!(webhook["matchPolicy"], "Equivalent", "{name}");
+        assert_eq!(webhook["namespaceSelector"], json!({}), "{name}: no namespace is exempt");
+        assert_eq!(webhook["objectSelector"], json!({}), "{name}: no object is exempt");
+        assert_eq!(webhook["sideEffects"], "None", "{name}: or --dry-run=server would fail");
+        for key in ["failurePolicy", "timeoutSeconds", "rules"] {
+            assert!(webhook.get(key).is_some(), "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn the_configurations_have_no_field_that_kubernetes_does_not_know() {
+    let rendered = kustomize("manifests/base");
+    let mutating: MutatingWebhookConfiguration = rendered.the(CONFIGURATIONS[0]);
+    let validating: ValidatingWebhookConfiguration = rendered.the(CONFIGURATIONS[1]);
+    let read = [serde_json::to_value(mutating).unwrap(), serde_json::to_value(validating).unwrap()];
+    for (kind, read) in CONFIGURATIONS.iter().zip(read) {
+        assert_eq!(rendered.of_kind(kind).next().unwrap(), &read);
+    }
+}
+
+#[test]
+fn fail_open_refuses_nobody_for_want_of_an_answer_and_changes_nothing_else() {
+    let open = webhooks(&kustomize("manifests/overlays/fail-open"));
+    let mut closed = webhooks(&kustomize("manifests/overlays/cert-manager"));
+    assert_ne!(open, closed);
+    for webhook in &mut closed {
+        webhook["failurePolicy"] = json!("Ignore");
+    }
+    assert_eq!(open, closed);
+}
+
+#[test]
+fn older_servers_get_the_strict_entry_for_everybody() {
+    let copy = copy_of_the_manifests();
+    let folder = copy.path().join("manifests/old");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("kustomization.yaml"), OLD).unwrap();
+    let rendered = kustomize_path(&folder);
+    assert_eq!(rendered.of_kind("PodDisruptionBudget").next().unwrap()["apiVersion"], "policy/v1beta1");
+    let mut strict = webhook("validate.session-webhook.hobbyfarm.io");
+    strict.as_object_mut().unwrap().remove("matchConditions");
+    assert_eq!(webhooks(&rendered), [webhook("mutate.session-webhook.hobbyfarm.io"), strict]);
+}
+
+const OLD: &str = "
+resources: [../base]
+components: [../components/without-match-conditions, ../components/policy-v1beta1]
+";

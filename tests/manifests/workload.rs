@@ -1,0 +1,156 @@
+//! The Deployment and what stands around it.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Container, PodSpec, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::render::kustomize;
+
+fn deployment() -> Deployment {
+    kustomize("manifests/base").the("Deployment")
+}
+
+fn pod() -> PodSpec {
+    deployment().spec.unwrap().template.spec.unwrap()
+}
+
+fn container() -> Container {
+    let mut containers = pod().containers;
+    assert_eq!(containers.len(), 1);
+    containers.remove(0)
+}
+
+fn port(name: &str) -> i32 {
+    let ports = container().ports.unwrap();
+    ports.iter().find(|port| port.name.as_deref() == Some(name)).unwrap().container_port
+}
+
+#[test]
+fn the_pod_satisfies_the_restricted_pod_security_standard() {
+    let pod = pod();
+    let context = pod.security_context.unwrap();
+    assert_eq!(context.run_as_non_root, Some(true));
+    assert!(context.run_as_user.unwrap() > 0);
+    assert_eq!(context.seccomp_profile.unwrap().type_, "RuntimeDefault");
+    assert_eq!((pod.host_network, pod.host_pid, pod.host_ipc), (None, None, None));
+    assert!(pod.volumes.unwrap().iter().all(|volume| volume.secret.is_some() || volume.config_map.is_some()));
+
+    let context = container().security_context.unwrap();
+    assert_eq!(context.allow_privilege_escalation, Some(false));
+    assert_eq!(context.privileged, Some(false));
+    assert_eq!(context.read_only_root_filesystem, Some(true));
+    let capabilities = context.capabilities.unwrap();
+    assert_eq!((capabilities.drop.unwrap(), capabilities.add), (vec!["ALL".to_owned()], None));
+}
+
+#[test]
+fn the_pod_holds_no_token_and_no_rights() {
+    assert_eq!(pod().automount_service_account_token, Some(false));
+    let rendered = kustomize("manifests/base");
+    let account: ServiceAccount = rendered.the("ServiceAccount");
+    assert_eq!(account.automount_service_account_token, Some(false));
+    assert_eq!(account.metadata.name, pod().service_account_name);
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
+        assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
+    }
+}
+
+#[test]
+fn a_rollout_or_a_drain_leaves_a_replica_answering() {
+    let spec = deployment().spec.unwrap();
+    assert!(spec.replicas.unwrap() >= 2);
+    let rolling = spec.strategy.unwrap().rolling_update.unwrap();
+    assert_eq!(rolling.max_unavailable, Some(IntOrString::Int(0)));
+    let budget: PodDisruptionBudget = kustomize("manifests/base").the("PodDisruptionBudget");
+    let budget = budget.spec.unwrap();
+    assert_eq!(budget.max_unavailable, Some(IntOrString::Int(1)), "one may go, or a node could never be drained");
+    assert_eq!(budget.selector, Some(spec.selector));
+    assert!(container().lifecycle.is_none(), "the program waits by itself: there is no shell for a preStop hook");
+}
+
+#[test]
+fn replicas_spread_but_never_stay_unscheduled_for_it() {
+    let spread = pod().topology_spread_constraints.unwrap();
+    let keys: Vec<_> = spread.iter().map(|constraint| constraint.topology_key.as_str()).collect();
+    assert_eq!(keys, ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]);
+    let selector = deployment().spec.unwrap().selector;
+    for constraint in spread {
+        assert_eq!(constraint.when_unsatisfiable, "ScheduleAnyway");
+        assert_eq!(constraint.label_selector, Some(selector.clone()));
+    }
+}
+
+#[test]
+fn service_and_probes_reach_the_ports_that_the_program_listens_on_by_default() {
+    assert_eq!((port("webhook"), port("ops")), (8443, 8080));
+    let service: Service = kustomize("manifests/base").the("Service");
+    let spec = service.spec.unwrap();
+    let ports = spec.ports.unwrap();
+    assert_eq!((ports[0].port, ports[0].target_port.clone()), (443, Some(IntOrString::String("webhook".to_owned()))));
+    let labels = deployment().spec.unwrap().template.metadata.unwrap().labels.unwrap();
+    assert!(spec.selector.unwrap().iter().all(|(key, value)| labels.get(key) == Some(value)));
+
+    let container = container();
+    for (probe, path) in [(container.liveness_probe, "/livez"), (container.readiness_probe, "/readyz")] {
+        let get = probe.unwrap().http_get.unwrap();
+        assert_eq!(get.path.as_deref(), Some(path));
+        assert_eq!(get.port, IntOrString::String("ops".to_owned()));
+    }
+}
+
+#[test]
+fn the_pod_lives_long_enough_to_drain() {
+    // The program answers on for 10 s after SIGTERM, while endpoints are updated, and gives what is in flight 15 s more.
+    assert!(pod().termination_grace_period_seconds.unwrap() > 10 + 15);
+}
+
+#[test]
+fn the_certificate_is_mounted_where_the_program_looks_for_it() {
+    let (pod, container) = (pod(), container());
+    let mounts = container.volume_mounts.unwrap();
+    assert!(mounts.iter().all(|mount| mount.read_only == Some(true) && mount.sub_path.is_none()));
+    let tls = mounts.iter().find(|mount| mount.mount_path == "/tls").unwrap();
+    let volumes = pod.volumes.unwrap();
+    let secret = volumes.iter().find(|volume| volume.name == tls.name).unwrap().secret.as_ref().unwrap();
+    assert_eq!(secret.secret_name.as_deref(), Some("session-webhook-tls"));
+    assert_eq!(secret.default_mode, Some(0o440));
+    assert!(pod.security_context.unwrap().fs_group.is_some(), "or a process that is not root cannot read it");
+}
+
+#[test]
+fn the_configuration_is_read_from_the_config_map_whose_name_changes_with_it() {
+    let rendered = kustomize("manifests/base");
+    let (pod, container) = (pod(), container());
+    let map = rendered.of_kind("ConfigMap").next().unwrap();
+    let mount = container.volume_mounts.unwrap().into_iter().find(|mount| mount.name == "config").unwrap();
+    let volume = pod.volumes.unwrap().into_iter().find(|volume| volume.name == "config").unwrap();
+    assert_eq!(map["metadata"]["name"], volume.config_map.unwrap().name);
+    let file = format!("{}/{}", mount.mount_path, map["data"].as_object().unwrap().keys().next().unwrap());
+    assert_eq!(container.args.unwrap(), ["serve".to_owned(), format!("--config={file}")]);
+}
+
+#[test]
+fn the_webhook_knows_its_own_account() {
+    let env = container().env.unwrap();
+    assert_eq!(env[0].name, "POD_NAMESPACE", "a variable can only use those before it");
+    let field = env[0].value_from.as_ref().unwrap().field_ref.as_ref().unwrap();
+    assert_eq!(field.field_path, "metadata.namespace");
+    assert_eq!(env[1].name, "SESSION_WEBHOOK_OWN_SERVICE_ACCOUNT");
+    let account = pod().service_account_name.unwrap();
+    assert_eq!(env[1].value.as_deref(), Some(format!("$(POD_NAMESPACE)/{account}").as_str()));
+}
+
+#[test]
+fn the_image_is_this_version() {
+    let image = container().image.unwrap();
+    assert_eq!(image, format!("{}:{}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn memory_is_bounded_and_processor_time_is_not() {
+    let resources = container().resources.unwrap();
+    let (limits, requests) = (resources.limits.unwrap(), resources.requests.unwrap());
+    assert_eq!(limits.keys().collect::<Vec<_>>(), ["memory"], "throttling would only slow the API server down");
+    assert_eq!(requests.keys().collect::<Vec<_>>(), ["cpu", "memory"]);
+}
