@@ -1,0 +1,224 @@
+//! etcd, kube-apiserver and kube-controller-manager of `KUBEBUILDER_ASSETS`, on free ports of the loopback interface.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use kube::config::AuthInfo;
+use kube::{Client, Config};
+use serde_json::json;
+
+use crate::pki::{Authority, Identity};
+use crate::process::{Process, eventually, free_port};
+
+const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+const START: Duration = Duration::from_mins(1);
+
+/// A Kubernetes control plane without nodes. Its parts stop when it is dropped, the last started first.
+pub(crate) struct ControlPlane {
+    controllers: Option<Process>,
+    api_server: Process,
+    _etcd: Process,
+    assets: PathBuf,
+    folder: PathBuf,
+    url: String,
+    authority: Authority,
+    admin: Identity,
+}
+
+/// Where the programs are, or why there are none, in words for the person who ran `cargo test`.
+pub(crate) fn assets() -> Result<PathBuf, String> {
+    let how = "run: KUBEBUILDER_ASSETS=$(tests/control-plane) cargo test";
+    let Some(folder) = env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) else {
+        return Err(format!(
+            "the end-to-end tests need a real control plane, and KUBEBUILDER_ASSETS is not set; {how}"
+        ));
+    };
+    let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !folder.join(program).is_file()).collect();
+    if missing.is_empty() {
+        return Ok(folder);
+    }
+    Err(format!("KUBEBUILDER_ASSETS is {}, which lacks {}; unset it, and {how}", folder.display(), missing.join(", ")))
+}
+
+impl ControlPlane {
+    /// Starts etcd and the API server. Controllers come later: see [`ControlPlane::start_controllers`].
+    pub(crate) async fn start(assets: PathBuf, folder: PathBuf) -> Self {
+        let etcd_url = format!("http://127.0.0.1:{}", free_port());
+        let etcd = start_etcd(&assets, &folder, &etcd_url);
+        let authority = Authority::new("kubernetes");
+        let admin = authority.client("kubernetes-admin", Some("system:masters"));
+        let port = free_port();
+        let api_server = start_api_server(&assets, &folder, &authority, &etcd_url, port);
+        let url = format!("https://127.0.0.1:{port}");
+        let mut this = Self { controllers: None, api_server, _etcd: etcd, assets, folder, url, authority, admin };
+        this.write_kubeconfig("admin", &this.admin);
+        this.await_ready().await;
+        this
+    }
+
+    /// Starts the controllers that clean up (garbage collector, namespaces) and those that provide service accounts. They
+    /// look at the served resources at start and then twice a minute only, so what they must know should be there already.
+    pub(crate) fn start_controllers(&mut self) {
+        let program = self.assets.join("kube-controller-manager");
+        let kubeconfig = self.write_kubeconfig(
+            "kube-controller-manager",
+            &self.authority.client("system:kube-controller-manager", None),
+        );
+        let mut command = Command::new(&program);
+        command
+            .arg(flag("kubeconfig", &kubeconfig))
+            .arg(flag("service-account-private-key-file", &self.folder.join("service-accounts.key")))
+            .arg(flag("root-ca-file", &self.folder.join("authority.crt")))
+            .args(["--use-service-account-credentials=true", "--leader-elect=false", "--bind-address=127.0.0.1"])
+            .arg(format!("--secure-port={}", free_port()))
+            .arg(flag("cert-dir", &self.folder));
+        let help = Command::new(&program).arg("--help").output().unwrap().stdout;
+        let help = String::from_utf8_lossy(&help);
+        let controllers = ["garbagecollector", "namespace", "serviceaccount", "serviceaccount-token"];
+        let today = ["garbage-collector", "namespace", "serviceaccount", "serviceaccount-token"];
+        command.arg(if help.contains("garbage-collector-controller") {
+            format!("--controllers={}", today.map(|name| format!("{name}-controller")).join(","))
+        } else {
+            format!("--controllers={}", controllers.join(","))
+        });
+        // Old ones also listen without TLS, on all interfaces, unless told not to; new ones do not know the flag.
+        if help.contains("\n      --port int ") {
+            command.arg("--port=0");
+        }
+        self.controllers = Some(Process::start("kube-controller-manager", &self.folder, &mut command));
+    }
+
+    /// A client for a member of `system:masters`.
+    pub(crate) fn admin(&self) -> Client {
+        self.client(certificate(&self.admin))
+    }
+
+    /// A person with a client certificate, and the kubeconfig that kubectl needs to be that person.
+    pub(crate) fn person(&self, name: &str) -> (AuthInfo, PathBuf) {
+        let identity = self.authority.client(name, None);
+        (certificate(&identity), self.write_kubeconfig(name, &identity))
+    }
+
+    /// The kubeconfig of [`ControlPlane::admin`].
+    pub(crate) fn admin_kubeconfig(&self) -> PathBuf {
+        self.folder.join("admin.kubeconfig")
+    }
+
+    /// A client with these credentials.
+    pub(crate) fn client(&self, credentials: AuthInfo) -> Client {
+        let mut config = Config::new(self.url.parse().unwrap());
+        config.root_cert = Some(vec![self.authority.der()]);
+        config.auth_info = credentials;
+        Client::try_from(config).unwrap()
+    }
+
+    /// The lines of the audit log, whole ones only.
+    pub(crate) fn audit_log(&self) -> String {
+        let log = fs::read_to_string(self.folder.join("audit.log")).unwrap_or_default();
+        log[..log.rfind('\n').map_or(0, |end| end + 1)].to_owned()
+    }
+
+    async fn await_ready(&mut self) {
+        let admin = self.admin();
+        let api_server = &mut self.api_server;
+        eventually("the API server is ready", START, async || {
+            api_server.assert_running();
+            let request = axum::http::Request::get("/readyz").body(Vec::new()).unwrap();
+            admin.request_text(request).await.ok().filter(|text| text == "ok")
+        })
+        .await;
+    }
+
+    fn write_kubeconfig(&self, name: &str, identity: &Identity) -> PathBuf {
+        let (certificate, key) = identity.write(&self.folder, name);
+        let file = self.folder.join(format!("{name}.kubeconfig"));
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {
+                "server": self.url, "certificate-authority": self.folder.join("authority.crt"),
+            }}],
+            "users": [{"name": name, "user": {"client-certificate": certificate, "client-key": key}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": name}}],
+            "current-context": "test",
+        });
+        fs::write(&file, config.to_string()).unwrap();
+        file
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        // Before the API server, or the log fills with complaints about its absence.
+        self.controllers.take();
+    }
+}
+
+fn start_etcd(assets: &Path, folder: &Path, url: &str) -> Process {
+    let peer = format!("http://127.0.0.1:{}", free_port());
+    let mut command = Command::new(assets.join("etcd"));
+    command
+        .arg(flag("data-dir", &folder.join("etcd")))
+        .arg(format!("--listen-client-urls={url}"))
+        .arg(format!("--advertise-client-urls={url}"))
+        .arg(format!("--listen-peer-urls={peer}"))
+        .arg(format!("--initial-advertise-peer-urls={peer}"))
+        .arg(format!("--initial-cluster=default={peer}"));
+    Process::start("etcd", folder, &mut command)
+}
+
+fn start_api_server(assets: &Path, folder: &Path, authority: &Authority, etcd: &str, port: u16) -> Process {
+    let authority_file = folder.join("authority.crt");
+    fs::write(&authority_file, authority.pem()).unwrap();
+    let (certificate, key) = authority.server("kube-apiserver").write(folder, "kube-apiserver");
+    let signer = rcgen::KeyPair::generate().unwrap();
+    let (private, public) = (folder.join("service-accounts.key"), folder.join("service-accounts.pub"));
+    fs::write(&private, signer.serialize_pem()).unwrap();
+    fs::write(&public, signer.public_key_pem()).unwrap();
+    let policy = folder.join("audit-policy.yaml");
+    fs::write(&policy, AUDIT_POLICY).unwrap();
+
+    let mut command = Command::new(assets.join("kube-apiserver"));
+    command
+        .arg(format!("--etcd-servers={etcd}"))
+        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"])
+        .arg(format!("--secure-port={port}"))
+        .arg(flag("tls-cert-file", &certificate))
+        .arg(flag("tls-private-key-file", &key))
+        .arg(flag("client-ca-file", &authority_file))
+        .args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"])
+        .arg("--service-account-issuer=https://kubernetes.default.svc")
+        .arg(flag("service-account-signing-key-file", &private))
+        .arg(flag("service-account-key-file", &public))
+        .arg(flag("audit-policy-file", &policy))
+        .arg(flag("audit-log-path", &folder.join("audit.log")));
+    Process::start("kube-apiserver", folder, &mut command)
+}
+
+/// What was decided about Sessions, and by whom they were written.
+const AUDIT_POLICY: &str = r#"{
+  "apiVersion": "audit.k8s.io/v1",
+  "kind": "Policy",
+  "omitStages": ["RequestReceived"],
+  "rules": [
+    {"level": "Metadata", "verbs": ["create", "update", "patch"], "resources": [{"group": "hobbyfarm.io"}]},
+    {"level": "None"}
+  ]
+}"#;
+
+fn certificate(identity: &Identity) -> AuthInfo {
+    use base64::Engine;
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    AuthInfo {
+        client_certificate_data: Some(base64(&identity.certificate)),
+        client_key_data: Some(base64(&identity.key).into()),
+        ..AuthInfo::default()
+    }
+}
+
+fn flag(name: &str, file: &Path) -> String {
+    format!("--{name}={}", file.display())
+}

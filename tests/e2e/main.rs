@@ -1,0 +1,55 @@
+//! The specification of the installed webhook, held against a real API server: see `scenarios`.
+//!
+//! `KUBEBUILDER_ASSETS=$(tests/control-plane) cargo test --test e2e [-- PART-OF-A-NAME]`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a scenario stops at the first thing that is not as it should be; the report goes to the terminal"
+)]
+
+mod control_plane;
+mod install;
+mod kubectl;
+mod pki;
+mod process;
+mod report;
+mod scenarios;
+mod session;
+mod verbs;
+mod webhook;
+mod world;
+mod writer;
+
+use std::process::ExitCode;
+
+use report::Selection;
+
+fn main() -> ExitCode {
+    let selection = Selection::from_arguments(std::env::args().skip(1));
+    if selection.only_lists() {
+        return ExitCode::SUCCESS;
+    }
+    let assets = match control_plane::assets() {
+        Ok(assets) => assets,
+        Err(reason) => {
+            eprintln!("\ne2e: {reason}\n");
+            return ExitCode::FAILURE;
+        }
+    };
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no other provider is installed");
+    report::collect_panics();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = report::run(assets, &selection) => outcome,
+            // Children end with their owners, which are dropped here.
+            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+        }
+    })
+}

@@ -1,0 +1,74 @@
+//! The specification, one sentence each.
+
+mod deletion;
+mod flows;
+mod manual;
+mod modes;
+mod outage;
+mod people_with_kubectl;
+mod repairs;
+mod scope;
+
+use futures::future::LocalBoxFuture;
+
+use crate::world::World;
+
+/// One sentence and the proof of it.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) run: for<'a> fn(&'a World) -> LocalBoxFuture<'a, ()>,
+}
+
+macro_rules! scenarios {
+    ($($module:ident :: $name:ident,)+) => {
+        &[$(Scenario {
+            name: concat!(stringify!($module), "::", stringify!($name)),
+            run: |world| Box::pin($module::$name(world)),
+        },)+]
+    };
+}
+
+/// What holds for each dialect, with and without a status subresource.
+pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
+    flows::a_session_lives_from_create_to_delete,
+    flows::a_first_status_without_an_end_is_given_one,
+    flows::each_of_hobbyfarms_accounts_may_write,
+    flows::a_session_finished_twice_is_let_pass_with_a_warning,
+    flows::a_stale_write_is_a_conflict_as_ever,
+    flows::the_sample_of_the_documentation_is_accepted_where_its_types_are,
+    repairs::a_session_without_status_is_filled_in,
+    repairs::a_pause_without_a_time_is_given_one,
+    repairs::a_resumed_session_keeps_no_pause_time,
+    repairs::a_finished_session_is_not_active,
+    repairs::values_of_another_shape_are_put_right_and_the_writer_is_told,
+    repairs::values_that_nobody_could_read_are_refused_and_named,
+    repairs::a_patch_into_a_missing_status_is_repaired_where_it_applies_at_all,
+    manual::nobody_else_creates,
+    manual::nobody_else_edits,
+    manual::nobody_else_edits_status,
+    manual::a_write_that_changes_nothing_is_let_pass,
+    people_with_kubectl::kubectl_shows_the_refusal_whatever_the_command,
+    people_with_kubectl::kubectl_deletes,
+    deletion::anybody_with_the_right_deletes,
+    deletion::a_collection_is_deleted,
+    deletion::a_finalizer_may_be_taken_off_a_dying_session_and_nothing_else_changed,
+    deletion::a_foreground_deletion_comes_to_its_end,
+    deletion::an_orphaned_session_stays_without_its_owner,
+    deletion::a_session_goes_with_its_owner,
+    deletion::a_namespace_goes_with_its_sessions,
+];
+
+/// What does not depend on the form of the resource.
+pub(crate) const ONCE: &[Scenario] = scenarios![
+    scope::applying_the_manifests_again_changes_nothing,
+    scope::pods_nodes_and_leases_never_reach_the_webhook,
+    scope::decisions_are_in_the_audit_log,
+    modes::warn_lets_pass_and_says_what_would_be_refused,
+    modes::audit_lets_pass_silently,
+    modes::break_glass_lets_a_person_write_with_a_warning,
+    modes::impersonation_can_be_allowed,
+    outage::people_stay_locked_out,
+    outage::hobbyfarm_goes_on_where_the_server_knows_match_conditions,
+    outage::deleting_goes_on,
+    outage::what_an_outage_held_up_ends_after_it,
+];
