@@ -1,9 +1,15 @@
 //! The Deployment and what stands around it.
 
+use std::time::Duration;
+
+use clap::FromArgMatches;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use session_webhook::cli;
+use session_webhook::config::{self, LogArgs, LogFormat, PolicyArgs, ServeArgs};
+use session_webhook::server::Limits;
 
 use crate::render::kustomize;
 
@@ -24,6 +30,37 @@ fn container() -> Container {
 fn port(name: &str) -> i32 {
     let ports = container().ports.unwrap();
     ports.iter().find(|port| port.name.as_deref() == Some(name)).unwrap().container_port
+}
+
+/// What the program makes of the pod's arguments, environment and configuration file.
+fn as_the_program_reads_it<T: FromArgMatches>() -> T {
+    let container = container();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let rendered = kustomize("manifests/base");
+    let map = rendered.of_kind("ConfigMap").next().unwrap();
+    std::fs::write(&file, map["data"]["config.yaml"].as_str().unwrap()).unwrap();
+    let mut arguments = vec!["session-webhook".into()];
+    for argument in container.args.unwrap() {
+        let config = argument.starts_with("--config=");
+        arguments.push(if config { format!("--config={}", file.display()).into() } else { argument.into() });
+    }
+    let variables = container.env.unwrap();
+    let environment = |name: &str| {
+        let value = variables.iter().find(|variable| variable.name == name)?.value.as_ref()?;
+        Some(value.replace("$(POD_NAMESPACE)", "somewhere").into())
+    };
+    let matches = config::matches(&cli::command(), arguments, &environment).unwrap();
+    T::from_arg_matches(matches.subcommand_matches("serve").unwrap()).unwrap()
+}
+
+#[test]
+fn the_program_accepts_its_shipped_configuration() {
+    let settings = as_the_program_reads_it::<PolicyArgs>().settings();
+    assert_eq!(settings.service_accounts.len(), 3);
+    assert_eq!(settings.own_service_account.unwrap().to_string(), "somewhere/session-webhook");
+    assert_eq!(as_the_program_reads_it::<PolicyArgs>().doubts(), Vec::<String>::new());
+    assert_eq!(as_the_program_reads_it::<LogArgs>().log_format, LogFormat::Json);
 }
 
 #[test]
@@ -82,8 +119,10 @@ fn replicas_spread_but_never_stay_unscheduled_for_it() {
 }
 
 #[test]
-fn service_and_probes_reach_the_ports_that_the_program_listens_on_by_default() {
-    assert_eq!((port("webhook"), port("ops")), (8443, 8080));
+fn service_and_probes_reach_the_ports_that_the_program_listens_on() {
+    let listeners = as_the_program_reads_it::<ServeArgs>().listeners();
+    assert!(listeners.webhook.ip().is_unspecified() && listeners.ops.ip().is_unspecified());
+    assert_eq!((port("webhook"), port("ops")), (listeners.webhook.port().into(), listeners.ops.port().into()));
     let service: Service = kustomize("manifests/base").the("Service");
     let spec = service.spec.unwrap();
     let ports = spec.ports.unwrap();
@@ -101,8 +140,9 @@ fn service_and_probes_reach_the_ports_that_the_program_listens_on_by_default() {
 
 #[test]
 fn the_pod_lives_long_enough_to_drain() {
-    // The program answers on for 10 s after SIGTERM, while endpoints are updated, and gives what is in flight 15 s more.
-    assert!(pod().termination_grace_period_seconds.unwrap() > 10 + 15);
+    let timeouts = as_the_program_reads_it::<ServeArgs>().timeouts();
+    let grace = Duration::from_secs(pod().termination_grace_period_seconds.unwrap().try_into().unwrap());
+    assert!(grace > timeouts.drain_delay + timeouts.drain, "{grace:?} {timeouts:?}");
 }
 
 #[test]
@@ -110,7 +150,14 @@ fn the_certificate_is_mounted_where_the_program_looks_for_it() {
     let (pod, container) = (pod(), container());
     let mounts = container.volume_mounts.unwrap();
     assert!(mounts.iter().all(|mount| mount.read_only == Some(true) && mount.sub_path.is_none()));
-    let tls = mounts.iter().find(|mount| mount.mount_path == "/tls").unwrap();
+    let serve = as_the_program_reads_it::<ServeArgs>();
+    let files = ["tls.crt", "tls.key"].map(|name| serve.tls_cert.parent().unwrap().join(name));
+    assert_eq!(
+        [serve.tls_cert.clone(), serve.tls_key.clone()],
+        files,
+        "as a Secret of type kubernetes.io/tls names them"
+    );
+    let tls = mounts.iter().find(|mount| serve.tls_cert.parent() == Some(mount.mount_path.as_ref())).unwrap();
     let volumes = pod.volumes.unwrap();
     let secret = volumes.iter().find(|volume| volume.name == tls.name).unwrap().secret.as_ref().unwrap();
     assert_eq!(secret.secret_name.as_deref(), Some("session-webhook-tls"));
@@ -152,5 +199,10 @@ fn memory_is_bounded_and_processor_time_is_not() {
     let resources = container().resources.unwrap();
     let (limits, requests) = (resources.limits.unwrap(), resources.requests.unwrap());
     assert_eq!(limits.keys().collect::<Vec<_>>(), ["memory"], "throttling would only slow the API server down");
+    let mebibytes: usize = limits["memory"].0.strip_suffix("Mi").unwrap().parse().unwrap();
+    assert!(
+        mebibytes << 20 >= 3 * Limits::default().bytes,
+        "bodies in flight, what they are parsed into, and the rest"
+    );
     assert_eq!(requests.keys().collect::<Vec<_>>(), ["cpu", "memory"]);
 }
