@@ -1,13 +1,12 @@
 //! kubectl, for what users do with it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 /// kubectl as one person.
 pub(crate) struct Kubectl {
-    program: PathBuf,
     kubeconfig: PathBuf,
     home: PathBuf,
 }
@@ -21,17 +20,15 @@ pub(crate) struct Outcome {
 }
 
 impl Kubectl {
-    /// kubectl of `PATH`, else the one beside the control plane's programs.
-    pub(crate) fn new(assets: &Path, kubeconfig: PathBuf, home: PathBuf) -> Self {
-        let on_path = Command::new("kubectl").arg("help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-        let program = if on_path { PathBuf::from("kubectl") } else { assets.join("kubectl") };
-        Self { program, kubeconfig, home }
+    /// For the person whom this kubeconfig is for.
+    pub(crate) fn new(kubeconfig: PathBuf, home: PathBuf) -> Self {
+        Self { kubeconfig, home }
     }
 
     /// Runs it with some input; `editor` is what `kubectl edit` calls.
     pub(crate) fn run_with(&self, arguments: &[&str], input: &str, editor: &str) -> Outcome {
         use std::io::Write;
-        let mut child = Command::new(&self.program)
+        let mut child = Command::new("kubectl")
             .env("KUBECONFIG", &self.kubeconfig)
             .env("HOME", &self.home) // its caches
             .env("KUBE_EDITOR", editor)

@@ -29,6 +29,7 @@ mod writer;
 use std::process::ExitCode;
 
 use report::Selection;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let selection = Selection::from_arguments(std::env::args().skip(1));
@@ -49,7 +50,15 @@ fn main() -> ExitCode {
         tokio::select! {
             outcome = report::run(assets, &selection) => outcome,
             // Children end with their owners, which are dropped here.
-            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+            () = told_to_stop() => ExitCode::FAILURE,
         }
     })
+}
+
+async fn told_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = tokio::signal::ctrl_c() => (),
+    }
 }

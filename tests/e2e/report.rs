@@ -33,6 +33,8 @@ impl Selection {
             for scenario in &selected {
                 println!("{}: test", scenario.name);
             }
+        } else if selected.is_empty() {
+            println!("e2e: no scenario has such a name");
         }
         self.list || selected.is_empty()
     }
@@ -124,14 +126,16 @@ impl Tally {
         for failure in &self.failed {
             println!("\nFAILED {failure}");
         }
+        let all = Form::ALL.len() * IN_EACH_FORM.len() + ONCE.len();
+        let skipped = all.saturating_sub(self.passed + self.failed.len() + self.left_out);
         println!(
-            "\ne2e on Kubernetes {version}: {} scenarios passed, {} failed, 0 skipped, {} not selected, in {:.0} s",
+            "\ne2e on Kubernetes {version}: {} scenarios passed, {} failed, {skipped} skipped, {} not selected, in {:.0} s",
             self.passed,
             self.failed.len(),
             self.left_out,
             start.elapsed().as_secs_f64()
         );
-        if self.failed.is_empty() && self.passed > 0 {
+        if self.failed.is_empty() && skipped == 0 {
             // Logs of a success interest nobody.
             let _ = fs::remove_dir_all(folder);
             return ExitCode::SUCCESS;

@@ -40,7 +40,7 @@ pub(crate) struct World {
 impl World {
     /// Starts everything and installs the shipped manifests.
     pub(crate) async fn new(assets: PathBuf, folder: PathBuf) -> Self {
-        let mut cluster = ControlPlane::start(assets.clone(), folder.clone()).await;
+        let mut cluster = ControlPlane::start(assets, folder.clone()).await;
         let admin = Writer { user: "kubernetes-admin".to_owned(), client: cluster.admin() };
         for (path, object) in install::people_and_rights() {
             accepts(&admin, Request::post(path, object)).await;
@@ -73,8 +73,8 @@ impl World {
             admin,
             alice,
             strangers,
-            kubectl: Kubectl::new(&assets, kubeconfig, folder.clone()),
-            admin_kubectl: Kubectl::new(&assets, cluster.admin_kubeconfig(), folder),
+            kubectl: Kubectl::new(kubeconfig, folder.clone()),
+            admin_kubectl: Kubectl::new(cluster.admin_kubeconfig(), folder),
             cluster,
             names: AtomicU32::new(0),
         };

@@ -177,7 +177,8 @@ impl Request {
         self
     }
 
-    fn patch(path: String, content_type: &'static str, body: Value) -> Self {
+    /// Patches anything.
+    pub(crate) fn patch(path: String, content_type: &'static str, body: Value) -> Self {
         Self { content_type, ..Self::new(http::Method::PATCH, path, Some(body)) }
     }
 

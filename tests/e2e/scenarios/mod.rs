@@ -58,7 +58,7 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     deletion::a_namespace_goes_with_its_sessions,
 ];
 
-/// What does not depend on the form of the resource.
+/// What does not depend on the form of the resource. The last one takes the webhook away.
 pub(crate) const ONCE: &[Scenario] = scenarios![
     scope::applying_the_manifests_again_changes_nothing,
     scope::pods_nodes_and_leases_never_reach_the_webhook,
@@ -71,4 +71,6 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     outage::hobbyfarm_goes_on_where_the_server_knows_match_conditions,
     outage::deleting_goes_on,
     outage::what_an_outage_held_up_ends_after_it,
+    outage::fail_open_lets_people_write,
+    scope::uninstalling_opens_the_door_and_leaves_nothing_behind,
 ];

@@ -1,10 +1,13 @@
 //! What becomes of writes while no replica answers.
 
+use std::time::Duration;
+
 use futures::FutureExt;
 use serde_json::{Value, json};
 
 use super::flows::starts;
 use crate::install;
+use crate::process::eventually;
 use crate::verbs::{accepts, becomes, goes, stored};
 use crate::world::World;
 use crate::writer::{Reply, Request, Writer};
@@ -93,4 +96,34 @@ pub(super) async fn what_an_outage_held_up_ends_after_it(world: &World) {
     })
     .await;
     goes(&world.admin, "the Session", Request::read(&session)).await;
+}
+
+/// The trade that `manifests/components/fail-open` makes.
+pub(super) async fn fail_open_lets_people_write(world: &World) {
+    let limit = Duration::from_secs(30);
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hobbyfarm-session-webhook";
+    let policy = |policy: &str| {
+        let change = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": policy}]);
+        Request::patch(path.to_owned(), "application/json-patch+json", change)
+    };
+    let session = starts(world).await;
+    accepts(&world.admin, policy("Ignore")).await;
+    without_webhook(world, async {
+        eventually("people write", limit, async || {
+            // On a server without matchConditions HobbyFarm's entry has always been open.
+            (world.alice.sends(&label(&session)).await.code == 200).then_some(())
+        })
+        .await;
+        accepts(&world.alice, Request::create(&world.new_session())).await;
+    })
+    .await;
+    accepts(&world.admin, policy("Fail")).await;
+    without_webhook(world, async {
+        let probe = Request::create(&world.new_session()).dry_run();
+        eventually("people are locked out again", limit, async || {
+            is_refused_for_want_of_an_answer(&world.alice.sends(&probe).await).then_some(())
+        })
+        .await;
+    })
+    .await;
 }

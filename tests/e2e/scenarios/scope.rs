@@ -78,6 +78,26 @@ pub(super) async fn pods_nodes_and_leases_never_reach_the_webhook(world: &World)
     assert!(reviews(world).await > before, "or the comparison would prove nothing");
 }
 
+/// In one command, while HobbyFarm goes on: nothing waits for a webhook that is no longer there.
+pub(super) async fn uninstalling_opens_the_door_and_leaves_nothing_behind(world: &World) {
+    let session = starts(world).await;
+    world.webhook.lock().await.stop();
+    let objects = install::shipped(world).await;
+    let delete = ["delete", "-n", install::NAMESPACE, "-f", "-"];
+    world.admin_kubectl.run_on(&delete, &objects).succeeds();
+    let label = Request::merge(&session, json!({"metadata": {"labels": {"uninstalled": "yes"}}}));
+    eventually("people write", Duration::from_secs(30), async || {
+        (world.alice.sends(&label).await.code == 200).then_some(())
+    })
+    .await;
+    accepts(&world.hobbyfarm, Request::create(&world.new_session())).await;
+    for kind in ["all", "configmaps", "poddisruptionbudgets"] {
+        let ours =
+            ["get", kind, "-n", install::NAMESPACE, "-l", "app.kubernetes.io/name=session-webhook", "-o", "name"];
+        assert_eq!(world.admin_kubectl.run(&ours).succeeds().stdout, "");
+    }
+}
+
 fn merged(object: &Value, change: &Value) -> Value {
     let mut merged = object.clone();
     json_patch::merge(&mut merged, change);
