@@ -45,6 +45,8 @@ pub struct Metrics {
     pub certificate_loads: Family<LoadLabel, Counter>,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
+    /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
+    pub decisions_in_flight: Gauge,
     /// What their bodies are charged with, bytes.
     pub bytes_in_flight: Gauge,
 }
@@ -191,7 +193,9 @@ impl Metrics {
         let certificate_loads = Family::default();
         r.add("tls_reloads", "Looks at new certificate files, by what came of them", &certificate_loads);
         let requests_in_flight = Gauge::default();
-        r.add("in_flight_requests", "Requests being worked on", &requests_in_flight);
+        r.add("in_flight_requests", "Requests whose body is arriving or being decided", &requests_in_flight);
+        let decisions_in_flight = Gauge::default();
+        r.add("in_flight_decisions", "Requests being decided", &decisions_in_flight);
         let bytes_in_flight = Gauge::default();
         r.add_with_unit(
             "in_flight",
@@ -215,6 +219,7 @@ impl Metrics {
             certificate_not_after,
             certificate_loads,
             requests_in_flight,
+            decisions_in_flight,
             bytes_in_flight,
         }
     }

@@ -105,6 +105,7 @@ fn a_missing_file_is_named() {
 fn sessions() -> TempDir {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("session.yaml"), SESSION).unwrap();
+    std::fs::write(folder.path().join("pod.yaml"), "kind: Pod").unwrap();
     std::fs::write(
         folder.path().join("old.yaml"),
         SESSION.replace("end_time: ''", "end_time: 'Tue Nov 24 11:00:00 UTC 2026'"),
@@ -150,6 +151,7 @@ fn repairs_are_shown_as_a_diff_of_the_status() {
 #[case::other_subresource(&["--session", "session.yaml", "--as", "a", "--old", "old.yaml", "--subresource", "scale"], "status")]
 #[case::other_operation(&["--session", "session.yaml", "--as", "alice", "--operation", "DELETE"], "CREATE")]
 #[case::missing_session(&["--session", "gone.yaml", "--as", "alice"], "gone.yaml")]
+#[case::no_session_at_all(&["--session", "pod.yaml", "--as", "alice"], "expected one Session")]
 #[case::bad_clock(&["--now", "yesterday"], "--now")]
 #[case::bad_webhook(&["--webhook", "both"], "mutate")]
 #[case::bad_account(&["--service-account", "hobby*/x"], "--service-account")]
@@ -173,16 +175,27 @@ fn the_help_teaches_with_examples() {
 }
 
 #[test]
-fn the_version_names_the_commit() {
-    let output = Command::cargo_bin("session-webhook").unwrap().arg("--version").output().unwrap();
-    let version = String::from_utf8(output.stdout).unwrap();
-    assert!(version.starts_with(&format!("session-webhook {} (", env!("CARGO_PKG_VERSION"))), "{version}");
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = sessions();
+    let session = folder.path().join("session.yaml");
+    let program = assert_cmd::cargo::cargo_bin("session-webhook");
+    let script = format!(
+        "'{0}' review --session '{1}' --as alice | head -c 0; echo ${{PIPESTATUS[0]}}; '{0}' completions bash | head -c 0; echo ${{PIPESTATUS[0]}}",
+        program.display(),
+        session.display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1\n0\n", "{told}");
+    assert!(!told.contains("error") && !told.contains("panic"), "{told}");
 }
 
 #[test]
-fn completions_are_printed_for_each_shell() {
-    for shell in ["bash", "zsh", "fish"] {
-        let output = Command::cargo_bin("session-webhook").unwrap().args(["completions", shell]).output().unwrap();
-        assert!(String::from_utf8(output.stdout).unwrap().contains("session-webhook"));
-    }
+fn an_unreadable_object_is_not_repeated() {
+    let request = r#"{"uid":"1","operation":"CREATE","resource":{"group":"hobbyfarm.io","version":"v1","resource":"sessions"},"object":"ac-secret"}"#;
+    let review_text = format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{request}}}"#);
+    let (code, _, told) = run(review().write_stdin(review_text));
+    assert_eq!(code, 2);
+    assert!(told.contains("request.object") && !told.contains("ac-secret"), "{told}");
+    assert_eq!(told.matches("expected a JSON object").count(), 1, "{told}");
 }

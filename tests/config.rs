@@ -160,6 +160,8 @@ fn what_the_user_typed_behind_a_double_dash_stays_there() {
 #[case::bad_address("listen: here", &["listen", "here", "0.0.0.0:8443"])]
 #[case::bad_level("log-level: loud", &["log-level", "loud", "debug"])]
 #[case::list_for_one("mode: [warn, audit]", &["mode", "one value"])]
+#[case::name_like_a_number("break-glass-user: 0123", &["break-glass-user", "quotes"])]
+#[case::name_like_a_boolean("break-glass-group: [sre, true]", &["break-glass-group", "quotes"])]
 #[case::mapping("mode: { a: b }", &["config.yaml", "mode", "expected"])]
 #[case::null("mode:", &["config.yaml", "mode", "expected"])]
 #[case::twice("mode: warn\nmode: audit", &["config.yaml", "mode"])]
@@ -177,9 +179,10 @@ fn a_senseless_file_is_an_error_that_names_it(#[case] file: &str, #[case] words:
 #[case("SESSION_WEBHOOK_MODE", "loud", "enforce, warn, audit")]
 #[case("SESSION_WEBHOOK_PAUSE_TIMEOUT", "-5m", "a duration such as")]
 #[case("SESSION_WEBHOOK_SERVICE_ACCOUNT", "a/b,", "namespace/name")]
+#[case("SESSION_WEBHOOK_BREAK_GLASS_USER", "cn=a,ou=b", "--break-glass-user")]
 fn a_senseless_variable_is_an_error_that_names_it(#[case] variable: &str, #[case] value: &str, #[case] accepted: &str) {
     let message = message("serve", &[(variable, value)], None);
-    for word in [variable, value.trim_end_matches("a/b,"), accepted] {
+    for word in [variable, value.trim_end_matches("a/b,").trim_end_matches("cn=a,ou=b"), accepted] {
         assert!(message.contains(word), "{word} is missing in {message}");
     }
 }

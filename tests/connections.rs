@@ -101,3 +101,18 @@ async fn too_large_a_body_is_refused_before_it_is_sent() {
     client.send(post_head("/mutate", session_webhook::server::MAX_BODY + 1).as_bytes());
     assert!(client.response().unwrap().starts_with("HTTP/1.1 413"));
 }
+
+/// Unread bytes would reset the connection, and the reason be lost on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reason_of_a_refusal_reaches_a_client_that_sends_its_body_first() {
+    let server = Running::start(|timeouts| timeouts);
+    for _ in 0..10 {
+        let mut client = server.connect();
+        let body = vec![b' '; 300_000];
+        client.send(post_head("/validate", body.len()).replace("application/json", "text/plain").as_bytes());
+        client.send(&body);
+        assert!(client.response().unwrap().starts_with("HTTP/1.1 415"));
+    }
+    let answer = server.connect().post("/mutate", &vec![b' '; session_webhook::server::MAX_BODY + 1]);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}

@@ -4,16 +4,18 @@
 mod support;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, StatusCode};
-use futures::stream;
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use rstest::rstest;
+use session_webhook::core::policy::Policy;
+use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
 use session_webhook::server::ops::{self, Ops};
 use session_webhook::server::router::router;
@@ -148,21 +150,46 @@ async fn a_review_of_20_mb_is_answered() {
     assert_eq!(metrics.bytes_in_flight.get(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_request_too_many_is_503_at_once_and_without_retry_after() {
-    let (router, metrics) = limited(Limits { requests: 1, ..Limits::default() });
+    let metrics = metrics();
+    let policy = Policy::new(Settings::default());
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let app = app(Limits { requests: 1, ..Limits::default() }, &metrics).with_decide(Box::new(
+        move |webhook, review, now| {
+            wait.lock().unwrap().recv().unwrap();
+            policy.decide(webhook, review, now)
+        },
+    ));
+    let router = router(Arc::new(app));
     let first = tokio::spawn({
         let router = router.clone();
-        async move { send(&router, post("/validate", never())).await }
+        async move { send(&router, post("/validate", review().to_string())).await.status }
     });
-    eventually("the first is in flight", || metrics.requests_in_flight.get() == 1).await;
+    eventually("the first is being decided", || metrics.decisions_in_flight.get() == 1).await;
     let answer = send(&router, post("/validate", review().to_string())).await;
     assert_refused(&answer, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
     assert!(!answer.headers.contains_key("retry-after"));
 
-    first.abort();
-    eventually("the first has gone", || metrics.requests_in_flight.get() == 0).await;
+    go_on.send(()).unwrap();
+    assert_eq!(first.await.unwrap(), StatusCode::OK);
+    go_on.send(()).unwrap();
     assert_eq!(send(&router, post("/validate", review().to_string())).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn clients_that_send_no_body_take_nobodys_place() {
+    let (router, metrics) = limited(Limits { requests: 1, bytes: MAX_BODY, ..Limits::default() });
+    let slow: Vec<_> = (0..10)
+        .map(|_| {
+            let router = router.clone();
+            tokio::spawn(async move { send(&router, declared(MAX_BODY, never())).await })
+        })
+        .collect();
+    eventually("all are waited for", || metrics.requests_in_flight.get() == 10).await;
+    assert_eq!(send(&router, post("/validate", review().to_string())).await.status, StatusCode::OK);
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[rstest]
@@ -173,7 +200,8 @@ async fn more_bytes_than_all_may_have_together_are_503(#[case] declares: bool) {
     let (router, metrics) = limited(Limits { bytes: MAX_BODY, ..Limits::default() });
     let first = tokio::spawn({
         let router = router.clone();
-        async move { send(&router, declared(MAX_BODY, never())).await }
+        let begun = stream::iter([Ok(Bytes::from(vec![b' '; MAX_BODY]))]).chain(stream::pending::<io::Result<Bytes>>());
+        async move { send(&router, declared(MAX_BODY, Body::from_stream(begun))).await }
     });
     eventually("the first is charged", || usize::try_from(metrics.bytes_in_flight.get()) == Ok(MAX_BODY)).await;
     let body = review().to_string();

@@ -4,7 +4,7 @@ mod review;
 mod serve;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -57,8 +57,15 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
         Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
         Ok(Cli { command: Command::Review(review) }) => review.run(),
         Ok(Cli { command: Command::Completions { shell } }) => {
-            clap_complete::generate(shell, &mut command(), "session-webhook", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command(), "session-webhook", &mut script);
+            match std::io::stdout().write_all(&script) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    fail(&format_args!("standard output: {error}"));
+                    ExitCode::FAILURE
+                }
+                _ => ExitCode::SUCCESS,
+            }
         }
         Err(error) => refuse(&error),
     }

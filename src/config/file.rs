@@ -26,8 +26,8 @@ pub(super) fn options(command: &Command) -> Vec<String> {
     names
 }
 
-/// Reads the file: the values of each key, as text. Unknown keys are an error, whatever their value.
-pub(super) fn read(path: &Path, options: &[String]) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
+/// Reads the file: the values of each key. Unknown keys are an error, whatever their value.
+pub(super) fn read(path: &Path, options: &[String]) -> Result<BTreeMap<String, Vec<Given>>, ConfigError> {
     let unreadable = |source| ConfigError::FileUnreadable { path: path.to_owned(), source };
     let malformed = |message: String| ConfigError::FileMalformed { path: path.to_owned(), message };
 
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path, options: &[String]) -> Result<BTreeMap<String, V
             let hint = closest(&key, options).map(|name| format!(", did you mean {name:?}?")).unwrap_or_default();
             return Err(ConfigError::UnknownKey { path: path.to_owned(), key, hint });
         }
-        let values = value.into_texts().ok_or_else(|| {
+        let values = value.into_given().ok_or_else(|| {
             malformed(format!(
                 "key {key:?}: expected a text, a number or a list of them; leave the key out for its default"
             ))
@@ -56,6 +56,14 @@ pub(super) fn read(path: &Path, options: &[String]) -> Result<BTreeMap<String, V
         settings.insert(key, values);
     }
     Ok(settings)
+}
+
+/// One value of a key.
+pub(super) struct Given {
+    /// As it would be typed.
+    pub(super) text: String,
+    /// Not so for what YAML takes for a number or a boolean, of which the spelling is lost: `0123` has become `123`.
+    pub(super) is_text: bool,
 }
 
 #[derive(Deserialize)]
@@ -70,25 +78,26 @@ enum Value {
 }
 
 impl Value {
-    /// One text for a scalar, one for each item of a list, nothing for a mapping or null.
-    fn into_texts(self) -> Option<Vec<String>> {
+    /// One for a scalar, one for each item of a list, nothing for a mapping or null.
+    fn into_given(self) -> Option<Vec<Given>> {
         match self {
             Self::List(items) => {
-                let items: Option<Vec<_>> = items.into_iter().map(Self::into_text).collect();
+                let items: Option<Vec<_>> = items.into_iter().map(Self::into_scalar).collect();
                 items.filter(|items| !items.is_empty())
             }
-            scalar => scalar.into_text().map(|text| vec![text]),
+            scalar => scalar.into_scalar().map(|text| vec![text]),
         }
     }
 
-    fn into_text(self) -> Option<String> {
-        match self {
-            Self::Boolean(value) => Some(value.to_string()),
-            Self::Integer(value) => Some(value.to_string()),
-            Self::Fraction(value) => Some(value.to_string()),
-            Self::Text(text) => Some(text),
-            Self::List(_) | Self::Other(_) => None,
-        }
+    fn into_scalar(self) -> Option<Given> {
+        let (text, is_text) = match self {
+            Self::Boolean(value) => (value.to_string(), false),
+            Self::Integer(value) => (value.to_string(), false),
+            Self::Fraction(value) => (value.to_string(), false),
+            Self::Text(text) => (text, true),
+            Self::List(_) | Self::Other(_) => return None,
+        };
+        Some(Given { text, is_text })
     }
 }
 

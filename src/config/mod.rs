@@ -146,10 +146,17 @@ pub fn matches(
             let Some(arg) = sub.get_arguments().find(|arg| arg.get_long() == Some(&key)) else { continue };
             if is_open(given, arg) && !known.contains(arg.get_id()) {
                 let origin = format!("{}: key {key:?}", path.display());
+                let error =
+                    |message: &str| Err(ConfigError::Value { origin: origin.clone(), message: message.to_owned() });
                 if values.len() > 1 && !is_repeatable(arg) {
-                    return Err(ConfigError::Value { origin, message: "expected one value, got a list".to_owned() });
+                    return error("expected one value, got a list");
                 }
-                add(Outside { origin, arguments: values.iter().map(|v| format!("--{key}={v}").into()).collect() })?;
+                // The repeatable options are names: a number that YAML has rewritten would be somebody else's.
+                if is_repeatable(arg) && values.iter().any(|value| !value.is_text) {
+                    return error("expected names; put one that looks like a number or a boolean into quotes");
+                }
+                let arguments = values.iter().map(|value| format!("--{key}={}", value.text).into()).collect();
+                add(Outside { origin, arguments })?;
             }
         }
     }
@@ -175,11 +182,17 @@ fn from_environment(arg: &Arg, environment: Environment<'_>) -> Result<Option<Ou
         return Err(ConfigError::Value { origin, message: "the value is no UTF-8".to_owned() });
     };
     let argument = |value: &str| OsString::from(format!("--{long}={value}"));
-    let arguments = if is_repeatable(arg) {
+    let arguments: Vec<_> = if is_repeatable(arg) {
         value.split(',').map(str::trim).map(argument).collect()
     } else {
         vec![argument(&value)]
     };
+    // A distinguished name (cn=admins,dc=example) would be split into names that may be somebody else's.
+    if arguments.len() > 1 && value.contains('=') {
+        let message =
+            format!("a name with a comma cannot stand in a variable: give it with --{long} or in the --config file");
+        return Err(ConfigError::Value { origin, message });
+    }
     Ok(Some(Outside { origin, arguments }))
 }
 

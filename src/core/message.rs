@@ -41,17 +41,15 @@ fn accounts(settings: &Settings) -> String {
     }
 }
 
-/// The line above the causes.
+/// The line above the causes: all of them as far as there is room, by their fields alone where there is none.
 pub(super) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String {
     let mut message = format!("Session {} is invalid: ", review.object_name());
     let longest = message.len() + LONGEST_INVALID;
     for (index, cause) in causes.iter().enumerate() {
-        let text = format!("{}{cause}", if index == 0 { "" } else { "; " });
-        if message.len() + text.len() > longest {
-            message.push_str("; …");
-            break;
-        }
-        message.push_str(&text);
+        message.push_str(if index == 0 { "" } else { "; " });
+        let text = cause.to_string();
+        let fits = message.len() + text.len() <= longest;
+        message.push_str(if fits { &text } else { cause.field });
     }
     message
 }

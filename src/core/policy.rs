@@ -181,8 +181,9 @@ impl Policy {
             decision.warnings.push(message::break_glass(review));
         }
         let old = write.old.as_ref();
-        let mut causes = validate::status(&write.object, old, self.dialect(write));
-        let broken = || old.map_or_else(Vec::new, |old| validate::invariants(&write.object, old));
+        let dialect = self.dialect(write);
+        let mut causes = validate::status(&write.object, old, dialect);
+        let broken = || old.map_or_else(Vec::new, |old| validate::invariants(&write.object, old, dialect));
         match self.settings.invariants {
             Invariants::Off => {}
             Invariants::Deny => causes.extend(broken()),

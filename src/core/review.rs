@@ -194,9 +194,11 @@ const LONGEST_QUOTE: usize = 60;
 /// How much of an object's namespace and name a message repeats.
 const LONGEST_OBJECT: usize = 100;
 
-/// What a parser said, cut to a length that no client decides.
+/// What a parser said, without the value that it found (it may be an access code), cut to a length that no client decides.
 fn short(error: &serde_json::Error) -> String {
-    one_line(&error.to_string(), 200)
+    let text = error.to_string();
+    let expected = text.split_once(", expected ").map(|(_, expected)| format!("expected {expected}"));
+    one_line(expected.as_deref().unwrap_or(&text), 200)
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! A view over a Session's raw JSON: what the policy looks at is read, the rest is only compared.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
@@ -37,11 +37,6 @@ impl<'a> Members<'a> {
     /// The value under `key`, looked at.
     pub fn scalar(&self, key: &str) -> Scalar<'a> {
         self.get(key).map_or(Scalar::Absent, Scalar::read)
-    }
-
-    /// The object under `key`; empty where there is none.
-    fn object(&self, key: &str) -> Self {
-        self.get(key).and_then(|raw| Self::read(raw).ok()).unwrap_or_default()
     }
 
     /// The keys whose values differ between the two objects.
@@ -230,7 +225,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Reads the object. Only a value that is no JSON object at all is an error.
+    /// Reads the object. Only a value, or its metadata, that is no JSON object is an error.
     pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
         let root = Members::read(raw)?;
         let status = match root.get("status").map(Members::read) {
@@ -238,7 +233,9 @@ impl<'a> Session<'a> {
             Some(Ok(members)) => Status::Object(members),
             Some(Err(_)) => Status::Other,
         };
-        Ok(Self { metadata: root.object("metadata"), spec: root.object("spec"), status, root })
+        let metadata = root.get("metadata").map_or_else(|| Ok(Members::default()), Members::read)?;
+        let spec = root.get("spec").and_then(|spec| Members::read(spec).ok()).unwrap_or_default();
+        Ok(Self { root, metadata, spec, status })
     }
 
     /// Its status.
@@ -290,14 +287,17 @@ impl<'a> Session<'a> {
     pub fn only_lost_finalizers_since(&self, old: &Self) -> bool {
         let (new, old) = (self.finalizers(), old.finalizers());
         match (new, old) {
-            (Some(new), Some(old)) => new.len() < old.len() && new.is_subset(&old),
+            (Some(new), Some(old)) => new.len() < old.len() && is_part_of(&new, &old),
             _ => false,
         }
     }
 
-    /// Its finalizers; `None` where they are no list of strings.
-    fn finalizers(&self) -> Option<BTreeSet<String>> {
-        self.metadata.get("finalizers").map_or(Some(BTreeSet::new()), |raw| parsed(raw.get()))
+    /// Its finalizers, sorted; `None` where they are no list of strings.
+    fn finalizers(&self) -> Option<Vec<String>> {
+        let mut finalizers: Vec<_> =
+            self.metadata.get("finalizers").map_or(Some(Vec::new()), |raw| parsed(raw.get()))?;
+        finalizers.sort_unstable();
+        Some(finalizers)
     }
 
     /// What `spec` says about the dialect, by the types of two fields.
@@ -320,6 +320,12 @@ impl<'a> Session<'a> {
         };
         by_flag.or_else(by_key)
     }
+}
+
+/// Whether each of `few` is among `many`, as often; both sorted.
+fn is_part_of(few: &[String], many: &[String]) -> bool {
+    let mut many = many.iter();
+    few.iter().all(|one| many.by_ref().any(|other| other == one))
 }
 
 fn dialect_of_flag(flag: &Scalar<'_>) -> Option<Dialect> {

@@ -27,8 +27,8 @@ pub fn status(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect)
 }
 
 /// The invariants of a Session's life that the update breaks.
-pub fn invariants(object: &Session<'_>, old: &Session<'_>) -> Vec<Cause> {
-    let start = |session: &Session<'_>| time(session, Field::StartTime);
+pub fn invariants(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> Vec<Cause> {
+    let start = |session: &Session<'_>| time(session, Field::StartTime).map(|time| as_fine(time, dialect));
     let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
     let broken = [
         (
@@ -77,7 +77,12 @@ fn bad_flag(field: Field, value: &Scalar<'_>) -> Option<Cause> {
 }
 
 fn bad_time(field: Field, value: &Scalar<'_>, dialect: Dialect) -> Option<Cause> {
-    let bad = !value.is_empty() && as_time(value).is_none();
+    // What is in another layout must also be such that it can be rewritten: HobbyFarm reads its own only.
+    let readable = |(text, time): (&str, Instant)| {
+        let layout = Layout::of(dialect);
+        layout.parse(text).is_some() || layout.format(time).is_some()
+    };
+    let bad = !value.is_empty() && !as_time(value).is_some_and(readable);
     bad.then(|| Cause {
         rule: Rule::BadTime,
         field: field.path(),
@@ -90,13 +95,17 @@ fn bad_time(field: Field, value: &Scalar<'_>, dialect: Dialect) -> Option<Cause>
     })
 }
 
-/// Compared as finely as the dialect writes times down.
-fn end_before_start(object: &Session<'_>, dialect: Dialect) -> Option<Cause> {
-    let fine = |time: Instant| match dialect {
+/// As finely as the dialect writes times down: a repair cuts the rest off, which must not count as a change.
+fn as_fine(time: Instant, dialect: Dialect) -> Instant {
+    match dialect {
         Dialect::Documented => time,
         Dialect::Gargantua => time.whole_seconds(),
-    };
-    let [start, end] = [Field::StartTime, Field::EndTime].map(|field| time(object, field).map(fine));
+    }
+}
+
+fn end_before_start(object: &Session<'_>, dialect: Dialect) -> Option<Cause> {
+    let [start, end] =
+        [Field::StartTime, Field::EndTime].map(|field| time(object, field).map(|time| as_fine(time, dialect)));
     (end? < start?).then(|| Cause {
         rule: Rule::EndBeforeStart,
         field: Field::EndTime.path(),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -65,10 +65,20 @@ fn signed(amount: usize) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
-/// Reads the whole body, and returns it with what it is charged with.
+/// Most of a refused body that is read and forgotten, bytes.
+const MAX_DISCARDED: usize = 2 * MAX_BODY;
+
+/// How long that may take. Within the API server's timeouts for these webhooks, so that it gets the reason.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is set aside for a body before any of it has arrived.
+const FIRST_BUFFER: usize = 64 << 10;
+
+/// Reads the whole body, and returns it with what it is charged with: what has arrived, not what is declared, or a few
+/// clients that declare much and send nothing would lock everybody else out.
 pub(super) async fn read(
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
     bytes: &Arc<Budget>,
     timeout: Duration,
 ) -> Result<(Vec<u8>, Charge), Refusal> {
@@ -77,24 +87,42 @@ pub(super) async fn read(
     if declared > MAX_BODY {
         return Err(Refusal::TooLarge);
     }
-    let charge = bytes.take(declared).ok_or(Refusal::TooManyBytes)?;
-    // Pages that are not written to are not resident: a client that declares much and sends nothing costs little.
-    let buffer = Vec::with_capacity(declared);
+    let charge = bytes.take(0).ok_or(Refusal::TooManyBytes)?;
+    let buffer = Vec::with_capacity(declared.min(FIRST_BUFFER));
     tokio::time::timeout(timeout, collect(body, buffer, charge)).await.map_err(|_| Refusal::BodyTimeout)?
 }
 
-async fn collect(mut body: Body, mut buffer: Vec<u8>, mut charge: Charge) -> Result<(Vec<u8>, Charge), Refusal> {
+async fn collect(body: &mut Body, mut buffer: Vec<u8>, mut charge: Charge) -> Result<(Vec<u8>, Charge), Refusal> {
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
         let total = buffer.len() + data.len();
         if total > MAX_BODY {
             return Err(Refusal::TooLarge);
         }
-        // A chunked body declares nothing and is charged as it grows.
-        if total > charge.amount && !charge.grow(total - charge.amount) {
+        if !charge.grow(data.len()) {
             return Err(Refusal::TooManyBytes);
         }
         buffer.extend_from_slice(&data);
     }
     Ok((buffer, charge))
+}
+
+/// Reads what is left of a refused request's body and forgets it, within limits. Over HTTP/1.1 a connection that is closed
+/// on unread bytes is reset, and the answer with the reason is lost on the way.
+pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
+    // Such a client sends its body only when it is asked to.
+    if headers.contains_key(EXPECT) {
+        return;
+    }
+    let all = async {
+        let mut left = MAX_DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // In vain for a client that is slower or sends more: it does not get to know the reason.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, all).await;
 }

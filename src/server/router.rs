@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Uri};
@@ -15,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Limits;
-use super::body::{self, Budget};
+use super::body::{self, Budget, Charge};
 use super::log::{self, Throttle};
 use super::refusal::Refusal;
 use crate::core::policy::{Decision, Policy};
@@ -40,6 +41,7 @@ pub struct App {
     limits: Limits,
     metrics: Arc<Metrics>,
     requests: Arc<Budget>,
+    decisions: Arc<Budget>,
     bytes: Arc<Budget>,
     strangers: Throttle,
     refusals: Throttle,
@@ -53,7 +55,8 @@ impl App {
             decide: Box::new(move |webhook, review, now| policy.decide(webhook, review, now)),
             clock: Box::new(super::clock),
             limits,
-            requests: Budget::new(limits.requests, metrics.requests_in_flight.clone()),
+            requests: Budget::new(usize::MAX, metrics.requests_in_flight.clone()),
+            decisions: Budget::new(limits.requests, metrics.decisions_in_flight.clone()),
             bytes: Budget::new(limits.bytes, metrics.bytes_in_flight.clone()),
             metrics,
             strangers: Throttle::new(),
@@ -125,12 +128,15 @@ fn webhook(webhook: Webhook) -> MethodRouter<Arc<App>> {
 }
 
 async fn verdict(app: &Arc<App>, webhook: Webhook, request: Request) -> Result<Vec<u8>, Refusal> {
-    let (parts, body) = request.into_parts();
-    if !is_json(&parts.headers) {
-        return Err(Refusal::ContentType);
-    }
-    let in_flight = app.requests.take(1).ok_or(Refusal::TooManyRequests)?;
-    let (body, charge) = body::read(&parts.headers, body, &app.bytes, app.limits.body_timeout).await?;
+    let (parts, mut body) = request.into_parts();
+    let in_flight = app.requests.take(1);
+    let (body, charge, deciding) = match read(app, &parts.headers, &mut body).await {
+        Ok(read) => read,
+        Err(refusal) => {
+            body::discard(&parts.headers, body).await;
+            return Err(refusal);
+        }
+    };
     if body.len() <= LARGE_BODY {
         return app.answer(webhook, &body);
     }
@@ -138,13 +144,24 @@ async fn verdict(app: &Arc<App>, webhook: Webhook, request: Request) -> Result<V
     let work = spawn_blocking(move || {
         let result = shared.answer(webhook, &body);
         // Held to here even when the client has gone: the work is still being done.
-        drop((charge, in_flight));
+        drop((charge, deciding, in_flight));
         result
     });
     work.await.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
         Err(_cancelled) => Err(Refusal::Stopping),
     })
+}
+
+/// The body, and what it is charged with.
+async fn read(app: &App, headers: &HeaderMap, body: &mut Body) -> Result<(Vec<u8>, Charge, Charge), Refusal> {
+    if !is_json(headers) {
+        return Err(Refusal::ContentType);
+    }
+    let (body, charge) = body::read(headers, body, &app.bytes, app.limits.body_timeout).await?;
+    // Not before the body is there: slow clients would hold all places.
+    let deciding = app.decisions.take(1).ok_or(Refusal::TooManyRequests)?;
+    Ok((body, charge, deciding))
 }
 
 /// Whether the content type is JSON, with or without parameters.

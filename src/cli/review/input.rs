@@ -106,7 +106,8 @@ fn object(file: &Path) -> Result<Value> {
     let name = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(name)?;
     let object: Value = serde_saphyr::from_str(&text).with_context(name)?;
-    if !object.is_object() {
+    let kind = object.get("kind").and_then(Value::as_str);
+    if !object.is_object() || kind.is_some_and(|kind| kind != "Session") {
         bail!("{}: expected one Session, as `kubectl get session NAME -o yaml` prints it", name());
     }
     Ok(object)

@@ -4,7 +4,7 @@ mod input;
 mod report;
 
 use std::ffi::OsStr;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -89,7 +89,7 @@ impl ReviewArgs {
 ///
 /// # Errors
 ///
-/// Input that cannot be read at all, and a standard output that cannot be written.
+/// Input that cannot be read at all, and a standard output that cannot be written, unless its reader has just gone.
 fn run(args: ReviewArgs, mut stdin: impl Read, mut stdout: impl Write, mut stderr: impl Write) -> Result<u8> {
     let ReviewArgs { file, webhook, now, build, config: _, policy } = args;
     let policy = Policy::new(policy.settings());
@@ -104,26 +104,27 @@ fn run(args: ReviewArgs, mut stdin: impl Read, mut stdout: impl Write, mut stder
     let several = reviews.len() > 1;
     let mut code = ALLOWED;
     for (index, body) in reviews.into_iter().enumerate() {
+        // What is told a person may get lost; the verdict does not depend on it.
         if several {
-            writeln!(stderr, "# {}", index + 1)?;
+            drop(writeln!(stderr, "# {}", index + 1));
         }
-        let answered = body.and_then(|body| Ok(answer(&policy, webhook, &body, now)?));
-        let answered = match answered {
+        let answered = match body.and_then(|body| Ok(answer(&policy, webhook, &body, now)?)) {
             Ok(answered) => answered,
             Err(error) => {
-                writeln!(stderr, "error: {}: review {}: {error:#}", name(&file), index + 1)?;
+                drop(writeln!(stderr, "error: {}: review {}: {error}", name(&file), index + 1));
                 code = UNREADABLE;
                 continue;
             }
         };
-        stdout.write_all(&answered.response)?;
-        writeln!(stdout)?;
-        report::write(&mut stderr, &answered)?;
         if !answered.decision.is_allowed() {
             code = code.max(DENIED);
         }
+        drop(report::write(&mut stderr, &answered));
+        match stdout.write_all(&answered.response).and_then(|()| writeln!(stdout)).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(code),
+            written => written.context("standard output")?,
+        }
     }
-    stdout.flush()?;
     Ok(code)
 }
 
@@ -186,7 +187,7 @@ fn read(file: &Path, stdin: &mut impl Read, stderr: &mut impl Write) -> Result<V
         return std::fs::read(file).with_context(|| name(file));
     }
     if std::io::stdin().is_terminal() {
-        writeln!(stderr, "reading an AdmissionReview from standard input; see `session-webhook review --help`")?;
+        drop(writeln!(stderr, "reading an AdmissionReview from standard input; see `session-webhook review --help`"));
     }
     let mut bytes = Vec::new();
     stdin.read_to_end(&mut bytes).with_context(|| name(file))?;
