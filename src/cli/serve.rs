@@ -13,7 +13,7 @@ use super::{fail, refuse};
 use crate::config::{ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsMode};
 use crate::core::settings::{AccountPattern, Settings};
 use crate::server::tls::{PairFiles, SelfSigned, self_signed};
-use crate::server::{Config, Server, TLS_POLL, TlsSource, clock};
+use crate::server::{Config, Server, TlsSource, clock};
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
@@ -94,9 +94,10 @@ impl Serve {
             return Err(ConfigError::Contradiction(text));
         }
         let tls = match server.tls {
-            TlsMode::Files => {
-                TlsSource::Files(PairFiles { certificate: server.tls_cert, key: server.tls_key }, TLS_POLL)
-            }
+            TlsMode::Files => TlsSource::Files(
+                PairFiles { certificate: server.tls_cert, key: server.tls_key },
+                server.tls_poll.unsigned(),
+            ),
             TlsMode::SelfSigned => {
                 let made = self_signed(&server.tls_name, clock()).map_err(|error| {
                     let names = server.tls_name.join(", ");

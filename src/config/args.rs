@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::values::{ByteSize, HumanDuration, exact_account, socket_address};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
-use crate::server::{Limits, Listeners, Timeouts};
+use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
 
 /// `--config`.
 #[derive(Debug, Clone, Args)]
@@ -215,6 +215,11 @@ pub struct ServeArgs {
     #[arg(long, env = "SESSION_WEBHOOK_TLS_KEY", hide_env_values = true, value_name = "FILE")]
     #[arg(default_value = "/tls/tls.key")]
     pub tls_key: PathBuf,
+
+    /// How often certificate and key are looked at
+    #[arg(long, env = "SESSION_WEBHOOK_TLS_POLL", hide_env_values = true, value_name = "DURATION")]
+    #[arg(default_value_t = HumanDuration::new(TLS_POLL.try_into().unwrap_or_default()))]
+    pub tls_poll: HumanDuration,
 
     /// Further DNS name or IP address in the `--tls self-signed` certificate; repeatable
     #[arg(long, env = "SESSION_WEBHOOK_TLS_NAME", hide_env_values = true, value_name = "NAME")]

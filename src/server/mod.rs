@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 /// sends the old object along: reviews of 20 MB have been measured.
 pub const MAX_BODY: usize = 32 << 20;
 
-/// How often the certificate files are looked at.
+/// How often the certificate files are looked at, unless told otherwise.
 pub const TLS_POLL: Duration = Duration::from_secs(10);
 
 /// Reads the clock.

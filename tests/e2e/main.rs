@@ -3,6 +3,7 @@
 //! `KUBEBUILDER_ASSETS=$(tests/control-plane) cargo test --test e2e [-- PART-OF-A-NAME]`
 
 #![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -10,7 +11,8 @@
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a scenario stops at the first thing that is not as it should be; the report goes to the terminal"
+    reason = "a scenario stops at the first thing that is not as it should be; the report goes to the terminal; tests/load \
+              shares modules with these"
 )]
 
 mod control_plane;

@@ -43,6 +43,13 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// A certificate for the webhook's Service in HobbyFarm's namespace.
+    pub(crate) fn service(&self) -> Identity {
+        let mut params = named("session-webhook", None, &["session-webhook.hobbyfarm-system.svc"]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(&params)
+    }
+
     /// A certificate that Kubernetes takes for this user, of this group where there is one.
     pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Identity {
         let mut params = named(user, group, &[]);

@@ -32,6 +32,17 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Asks it to end (SIGTERM).
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success(), "cannot signal {}", self.name);
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> Option<()> {
+        self.child.try_wait().unwrap().map(drop)
+    }
+
     /// Panics with the end of its output when the program has ended.
     pub(crate) fn assert_running(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
