@@ -3,51 +3,18 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use rstest::rstest;
-use session_webhook::metrics::{LoadLabel, Metrics};
-use session_webhook::server::tls::{Pair, Problem, TlsStatus, self_signed};
-use session_webhook::server::{Limits, Listeners, Server, ServerError, TlsSource, clock};
+use session_webhook::server::tls::{Pair, Problem, self_signed};
+use session_webhook::server::{Server, ServerError, TlsSource, clock};
 use support::certificates::{ALIVE, Authority, Secret};
 use support::client::Client;
-use support::{PATIENCE, app, config, metrics};
-use tokio::sync::{mpsc, watch};
+use support::config;
+use support::running::{POLL, Running};
+use tokio::sync::mpsc;
 
-/// Short, so that a test takes no time; what it waits for is the status, never the clock.
-const POLL: Duration = Duration::from_millis(5);
-
-struct Running {
-    listeners: Listeners,
-    status: watch::Receiver<TlsStatus>,
-    metrics: Arc<Metrics>,
-    _stop: mpsc::Sender<()>,
-}
-
-impl Running {
-    fn start(secret: &Secret) -> Self {
-        let config = config(TlsSource::Files(secret.files(), POLL));
-        let metrics = metrics();
-        let server = Server::bind_app(config, app(Limits::default(), &metrics), Arc::clone(&metrics)).unwrap();
-        let (stop, stopped) = mpsc::channel(1);
-        let (listeners, status) = (server.listeners(), server.tls_status());
-        tokio::spawn(server.run(stopped));
-        Self { listeners, status, metrics, _stop: stop }
-    }
-
-    async fn wait_for(&mut self, condition: impl FnMut(&TlsStatus) -> bool) {
-        tokio::time::timeout(PATIENCE, self.status.wait_for(condition)).await.unwrap().unwrap();
-    }
-
-    /// The certificate of a new handshake, as PEM would have it.
-    fn served(&self, authority: &Authority) -> Vec<u8> {
-        Client::connect(self.listeners.webhook, &authority.der()).unwrap().certificate()
-    }
-
-    fn loads(&self, result: &'static str) -> u64 {
-        self.metrics.certificate_loads.get_or_create(&LoadLabel { result }).get()
-    }
+/// The certificate of a new handshake, as PEM would have it.
+fn served(server: &Running) -> Vec<u8> {
+    server.connect().certificate()
 }
 
 fn der(pair: &Pair) -> Vec<u8> {
@@ -60,12 +27,12 @@ async fn a_secret_that_is_swapped_twice_is_followed_twice() {
     let authority = Authority::new();
     let pairs = ["one", "two", "three"].map(|name| authority.issue(name, ALIVE));
     let secret = Secret::new(&pairs[0]);
-    let mut server = Running::start(&secret);
-    assert_eq!(server.served(&authority), der(&pairs[0]));
+    let mut server = Running::following(&authority, &secret, |_| {});
+    assert_eq!(served(&server), der(&pairs[0]));
     for (loads, pair) in (2..).zip(&pairs[1..]) {
         secret.swap(pair);
         server.wait_for(|status| status.loads == loads).await;
-        assert_eq!(server.served(&authority), der(pair));
+        assert_eq!(served(&server), der(pair));
     }
     assert_eq!(server.loads("loaded"), 3);
     assert!(server.status.borrow().certificate.names.contains(&"three".to_owned()));
@@ -99,18 +66,18 @@ async fn an_unusable_pair_is_kept_out_and_counted_once(
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::start(&secret);
+    let mut server = Running::following(&authority, &secret, |_| {});
 
     secret.swap(&bad(&authority));
     server.wait_for(|status| status.problem.as_ref().is_some_and(|problem| problem.reason() == reason)).await;
-    assert_eq!(server.served(&authority), der(&good));
+    assert_eq!(served(&server), der(&good));
     let ready = Client::plain(server.listeners.ops).unwrap().get("/readyz");
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("not served"), "{ready}");
 
     let better = authority.issue("better", ALIVE);
     secret.swap(&better);
     server.wait_for(|status| status.loads == 2 && status.problem.is_none()).await;
-    assert_eq!(server.served(&authority), der(&better));
+    assert_eq!(served(&server), der(&better));
     assert_eq!(server.loads(reason), 1);
 }
 
@@ -119,10 +86,10 @@ async fn files_that_vanish_leave_the_last_good_pair() {
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::start(&secret);
+    let mut server = Running::following(&authority, &secret, |_| {});
     drop(secret);
     server.wait_for(|status| matches!(status.problem, Some(Problem::Unreadable { .. }))).await;
-    assert_eq!(server.served(&authority), der(&good));
+    assert_eq!(served(&server), der(&good));
 }
 
 #[tokio::test]

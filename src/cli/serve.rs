@@ -34,7 +34,10 @@ Examples:
     session-webhook serve --service-account hobbyfarm-system/hobbyfarm-session
 
   Whether it is ready, and which certificate it serves:
-    curl http://localhost:8080/readyz";
+    curl http://localhost:8080/readyz
+
+Exit codes: 0 stopped as told (SIGTERM, SIGINT), every request answered; 1 cannot start or go on, or requests in flight
+were cut by the drain timeout or a second signal; 2 bad usage or configuration.";
 
 /// Answer the API server's admission requests
 #[derive(Debug, Args)]

@@ -3,7 +3,10 @@
 
 pub mod certificates;
 pub mod client;
+pub mod http2;
+pub mod program;
 pub mod recorded;
+pub mod running;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -134,6 +137,7 @@ pub fn config(tls: TlsSource) -> Config {
             handshake: PATIENCE,
             header: PATIENCE,
             idle: PATIENCE,
+            age: Duration::ZERO,
             drain_delay: Duration::ZERO,
             drain: PATIENCE,
         },

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::tls_rustls::RustlsConfig;
 use jiff::Timestamp;
+use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -28,7 +28,7 @@ pub struct TlsStatus {
 pub struct TlsStore {
     files: Option<PairFiles>,
     served: Pair,
-    config: RustlsConfig,
+    config: watch::Sender<Arc<ServerConfig>>,
     status: watch::Sender<TlsStatus>,
     metrics: Arc<Metrics>,
 }
@@ -54,12 +54,12 @@ impl TlsStore {
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         set_gauges(&metrics, &certificate);
         let status = watch::Sender::new(TlsStatus { certificate, loads: 1, problem: None });
-        Ok(Self { files: None, served: pair, config: RustlsConfig::from_config(config), status, metrics })
+        Ok(Self { files: None, served: pair, config: watch::Sender::new(config), status, metrics })
     }
 
-    /// What axum-server serves with; follows the files.
-    pub fn config(&self) -> RustlsConfig {
-        self.config.clone()
+    /// What rustls serves with, as it changes.
+    pub fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.config.subscribe()
     }
 
     /// What is served, as it changes.
@@ -89,7 +89,7 @@ impl TlsStore {
         match read.and_then(|pair| if pair == self.served { Ok(None) } else { Ok(Some((pair.open(now)?, pair))) }) {
             Ok(None) => self.settle(None),
             Ok(Some(((config, certificate), pair))) => {
-                self.config.reload_from_config(config);
+                self.config.send_replace(config);
                 self.served = pair;
                 self.metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
                 set_gauges(&self.metrics, &certificate);
