@@ -3,10 +3,11 @@
 
 mod support;
 
+use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use rstest::rstest;
-use session_webhook::server::tls::{Pair, Problem, self_signed};
-use session_webhook::server::{Server, ServerError, TlsSource, clock};
-use support::certificates::{ALIVE, Authority, Secret};
+use session_webhook::server::tls::{Handshake, Pair, Problem, self_signed};
+use session_webhook::server::{Config, Server, ServerError, TlsSource, clock};
+use support::certificates::{ALIVE, Authority, Secret, unwrapped};
 use support::client::Client;
 use support::config;
 use support::running::{POLL, Running};
@@ -43,10 +44,26 @@ fn mismatched(authority: &Authority) -> Pair {
     Pair { key: authority.issue("b", ALIVE).key, ..authority.issue("a", ALIVE) }
 }
 
+/// Valid, but not for what clients call the server.
+fn of_another_name(authority: &Authority) -> Pair {
+    authority.issue_for(&["elsewhere.example"], ALIVE, &KeyPair::generate().unwrap())
+}
+
+fn half_a_key(authority: &Authority) -> Pair {
+    let mut pair = authority.issue("a", ALIVE);
+    pair.key.truncate(pair.key.len() / 2);
+    pair
+}
+
 fn cut_in_the_middle(authority: &Authority) -> Pair {
     let mut pair = authority.issue("a", ALIVE);
     pair.certificate.truncate(pair.certificate.len() / 2);
     pair
+}
+
+/// Clients call the server `localhost`.
+fn expect_localhost(config: &mut Config) {
+    config.handshake.names = vec!["localhost".try_into().unwrap()];
 }
 
 #[rstest]
@@ -56,6 +73,8 @@ fn cut_in_the_middle(authority: &Authority) -> Pair {
 #[case::empty_key("bad-key", |a: &Authority| Pair { key: Vec::new(), ..a.issue("a", ALIVE) })]
 #[case::certificate_as_key("bad-key", |a: &Authority| { let pair = a.issue("a", ALIVE); Pair { key: pair.certificate.clone(), ..pair } })]
 #[case::too_large("too-large", |a: &Authority| Pair { key: vec![b'\n'; (1 << 20) + 1], ..a.issue("a", ALIVE) })]
+#[case::half_a_key("bad-key", half_a_key)]
+#[case::wrong_name("wrong-name", of_another_name)]
 #[case::expired("expired", |a: &Authority| a.issue("a", 2020..2021))]
 #[case::not_yet_valid("not-yet-valid", |a: &Authority| a.issue("a", 2199..2200))]
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +85,7 @@ async fn an_unusable_pair_is_kept_out_and_counted_once(
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::following(&authority, &secret, |_| {});
+    let mut server = Running::following(&authority, &secret, expect_localhost);
 
     secret.swap(&bad(&authority));
     server.wait_for(|status| status.problem.as_ref().is_some_and(|problem| problem.reason() == reason)).await;
@@ -90,6 +109,55 @@ async fn files_that_vanish_leave_the_last_good_pair() {
     drop(secret);
     server.wait_for(|status| matches!(status.problem, Some(Problem::Unreadable { .. }))).await;
     assert_eq!(served(&server), der(&good));
+}
+
+fn rsa(authority: &Authority) -> Pair {
+    authority.issue_for(&["localhost"], ALIVE, &KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap())
+}
+
+fn below_an_intermediate(authority: &Authority) -> Pair {
+    let intermediate = authority.intermediate();
+    let mut pair = intermediate.issue("a", ALIVE);
+    pair.certificate.extend(intermediate.pem().into_bytes());
+    pair
+}
+
+#[rstest]
+#[case::ec_pkcs8(|a: &Authority| a.issue("a", ALIVE))]
+#[case::ec_sec1(|a: &Authority| unwrapped(a.issue("a", ALIVE), "EC PRIVATE KEY"))]
+#[case::rsa_pkcs8(rsa)]
+#[case::rsa_pkcs1(|a: &Authority| unwrapped(rsa(a), "RSA PRIVATE KEY"))]
+#[case::chain(below_an_intermediate)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_issuers_write_is_served(#[case] pair: fn(&Authority) -> Pair) {
+    let authority = Authority::new();
+    let secret = Secret::new(&authority.issue("first", ALIVE));
+    let mut server = Running::following(&authority, &secret, expect_localhost);
+    let pair = pair(&authority);
+    secret.swap(&pair);
+    server.wait_for(|status| status.loads == 2).await;
+    // The client verifies up to the root, which is all that it trusts.
+    assert_eq!(served(&server), der(&pair));
+}
+
+#[rstest]
+#[case::exact("hook.ns.svc", &["hook.ns.svc"], true)]
+#[case::wildcard("hook.ns.svc", &["*.ns.svc"], true)]
+#[case::wildcard_of_another_level("hook.ns.svc", &["*.svc"], false)]
+#[case::common_name_alone("hook.ns.svc", &["127.0.0.1"], false)]
+#[case::address("127.0.0.1", &["127.0.0.1"], true)]
+#[tokio::test]
+async fn a_name_is_covered_as_clients_see_it(
+    #[case] wanted: &'static str,
+    #[case] names: &[&str],
+    #[case] covered: bool,
+) {
+    let pair = Authority::new().issue_for(names, ALIVE, &KeyPair::generate().unwrap());
+    let handshake = Handshake { names: vec![wanted.try_into().unwrap()], ..Handshake::default() };
+    match Server::bind(Config { handshake, ..config(TlsSource::Fixed(pair)) }) {
+        Ok(_) => assert!(covered),
+        Err(error) => assert!(!covered && error.to_string().contains("--tls-name"), "{error}"),
+    }
 }
 
 #[tokio::test]

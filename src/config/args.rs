@@ -216,11 +216,6 @@ pub struct ServeArgs {
     #[arg(default_value = "/tls/tls.key")]
     pub tls_key: PathBuf,
 
-    /// Further DNS name or IP address in the `--tls self-signed` certificate; repeatable
-    #[arg(long, env = "SESSION_WEBHOOK_TLS_NAME", hide_env_values = true, value_name = "NAME")]
-    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub tls_name: Vec<String>,
-
     /// How many connections may be open at once; beyond, the one that has been idle for longest is closed
     #[arg(long, env = "SESSION_WEBHOOK_MAX_CONNECTIONS", hide_env_values = true, value_name = "COUNT")]
     #[arg(default_value_t = Limits::default().connections)]

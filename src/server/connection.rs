@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,15 +15,19 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use rustls::ServerConfig;
+use rustls::{AlertDescription, ServerConfig};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
+use super::log::{LONGEST_NAME, Throttle};
+use super::peer::{Closed, Peer};
+use super::tls::client_names;
 use super::{Stage, Timeouts};
+use crate::core::text::one_line;
 
 /// Largest head of an HTTP/1.1 request and largest list of headers in HTTP/2, bytes; an API server's has some hundred.
 const MAX_HEAD: u32 = 16 << 10;
@@ -38,53 +42,12 @@ const WINDOW: u32 = 1 << 20;
 /// is closed: honest clients reset one when their own time is up.
 const MAX_RESETS: usize = 20;
 
-/// Why a connection was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closed {
-    /// By the client.
-    Client,
-    /// The TLS handshake failed.
-    Handshake,
-    /// The TLS handshake took too long.
-    HandshakeTimeout,
-    /// The first request did not come in time.
-    HeaderTimeout,
-    /// The next request did not come in time.
-    Idle,
-    /// Something on it was not HTTP, or it broke.
-    Broken,
-    /// A newer certificate is served.
-    Reload,
-    /// It was old.
-    Age,
-    /// The process stops.
-    Stopping,
-    /// Another one needed its place.
-    Evicted,
-}
-
-impl Closed {
-    /// For the metric.
-    pub(super) const fn reason(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Handshake => "handshake",
-            Self::HandshakeTimeout => "handshake-timeout",
-            Self::HeaderTimeout => "header-timeout",
-            Self::Idle => "idle",
-            Self::Broken => "broken",
-            Self::Reload => "reload",
-            Self::Age => "age",
-            Self::Stopping => "stopping",
-            Self::Evicted => "evicted",
-        }
-    }
-}
-
 /// What all connections share.
 pub(super) struct Shared {
     routes: Router,
     timeouts: Timeouts,
+    client_names: Vec<String>,
+    complaints: Throttle,
     tls: watch::Receiver<Arc<ServerConfig>>,
     stage: watch::Receiver<Stage>,
     http1: Builder<TokioExecutor>,
@@ -96,6 +59,7 @@ impl Shared {
     pub(super) fn new(
         routes: Router,
         timeouts: Timeouts,
+        client_names: Vec<String>,
         tls: watch::Receiver<Arc<ServerConfig>>,
         stage: watch::Receiver<Stage>,
     ) -> Self {
@@ -110,7 +74,8 @@ impl Shared {
             .max_pending_accept_reset_streams(MAX_RESETS)
             .max_local_error_reset_streams(MAX_RESETS);
         let (http1, http2) = (http.clone().http1_only(), http.http2_only());
-        Self { routes, timeouts, tls, stage, http1, http2, requests: AtomicUsize::new(0) }
+        let (complaints, requests) = (Throttle::new(), AtomicUsize::new(0));
+        Self { routes, timeouts, client_names, complaints, tls, stage, http1, http2, requests }
     }
 
     /// Requests that have no answer yet, on all connections.
@@ -123,57 +88,13 @@ impl Shared {
     }
 }
 
-/// What is known of a connection.
-#[derive(Debug)]
-pub(super) struct Peer {
-    opened: Instant,
-    /// Milliseconds from `opened` to the end of the handshake or of the last answer.
-    active: AtomicU64,
-    requests: AtomicUsize,
-    stranger: AtomicBool,
-    retired: AtomicBool,
-    first_request: Notify,
-}
-
-impl Peer {
-    pub(super) fn new() -> Self {
-        Self {
-            opened: Instant::now(),
-            active: AtomicU64::new(0),
-            requests: AtomicUsize::new(0),
-            stranger: AtomicBool::new(true),
-            retired: AtomicBool::new(false),
-            first_request: Notify::new(),
-        }
-    }
-
-    /// Whether no request has come yet.
-    pub(super) fn is_stranger(&self) -> bool {
-        self.stranger.load(Ordering::Acquire)
-    }
-
-    /// Since when nothing has been done for it; `None` while something is.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        let active = Duration::from_millis(self.active.load(Ordering::Acquire));
-        (self.requests.load(Ordering::Acquire) == 0).then(|| self.opened + active)
-    }
-
-    fn was_active(&self) {
-        let active = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.active.store(active, Ordering::Release);
-    }
-}
-
 /// A request without an answer; ends on drop.
 struct InFlight(Arc<Shared>, Arc<Peer>);
 
 impl InFlight {
     fn begin(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Self {
         shared.requests.fetch_add(1, Ordering::AcqRel);
-        peer.requests.fetch_add(1, Ordering::AcqRel);
-        if peer.stranger.swap(false, Ordering::AcqRel) {
-            peer.first_request.notify_one();
-        }
+        peer.request_begins();
         Self(Arc::clone(shared), Arc::clone(peer))
     }
 }
@@ -181,11 +102,14 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let Self(shared, peer) = self;
-        peer.was_active();
-        peer.requests.fetch_sub(1, Ordering::AcqRel);
+        peer.request_ends();
         shared.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+/// Marks requests over connections whose client is not one that is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnknownClient;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, stream: TcpStream) -> Closed {
@@ -197,13 +121,50 @@ pub(super) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, stream: TcpStrea
     let stream = tokio::select! {
         done = timeout(shared.timeouts.handshake, handshake) => match done {
             Ok(Ok(stream)) => stream,
-            Ok(Err(_)) => return Closed::Handshake,
+            Ok(Err(error)) => return failed(&error, &shared.complaints),
             Err(_) => return Closed::HandshakeTimeout,
         },
         () = reached(&mut stage, Stage::Closing) => return Closed::Stopping,
     };
     peer.was_active();
     talk(&shared, &peer, stream, tls).await
+}
+
+/// Tells failures that a person must do something about from those that any scanner causes.
+fn failed(error: &std::io::Error, complaints: &Throttle) -> Closed {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let closed = match error {
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
+            Closed::ClientCertificate
+        }
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA,
+        )) => Closed::Distrusted,
+        _ => return Closed::Handshake,
+    };
+    if let (Some(error), Some(suppressed)) = (error, complaints.pass()) {
+        let reason = closed.reason();
+        tracing::warn!(reason, %error, suppressed, "handshake failed over a certificate");
+    }
+    closed
+}
+
+/// Whether the client's certificate has a name that is answered.
+fn is_known(stream: &TlsStream<TcpStream>, shared: &Shared) -> bool {
+    let allowed = &shared.client_names;
+    if allowed.is_empty() {
+        return true;
+    }
+    let names = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(client_names).unwrap_or_default();
+    let known = names.iter().any(|name| allowed.contains(name));
+    if let (false, Some(suppressed)) = (known, shared.complaints.pass()) {
+        let names = one_line(&names.join(", "), LONGEST_NAME);
+        tracing::warn!(names, suppressed, "client certificate is not among those of --client-name");
+    }
+    known
 }
 
 async fn talk(
@@ -213,8 +174,14 @@ async fn talk(
     tls: watch::Receiver<Arc<ServerConfig>>,
 ) -> Closed {
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let known = is_known(&stream, shared);
     let builder = if http2 { &shared.http2 } else { &shared.http1 };
-    let service = service_fn(|request| answer(Arc::clone(shared), Arc::clone(peer), http2, request));
+    let service = service_fn(|mut request| {
+        if !known {
+            request.extensions_mut().insert(UnknownClient);
+        }
+        answer(Arc::clone(shared), Arc::clone(peer), http2, request)
+    });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut idle = pin!(idle(peer, &shared.timeouts));
     let mut retire = pin!(retire(shared, peer, http2, tls));
@@ -232,7 +199,7 @@ async fn talk(
             }
             closed = &mut retire, if why.is_none() => {
                 why = Some(closed);
-                peer.retired.store(true, Ordering::Release);
+                peer.retire();
                 if http2 {
                     // GOAWAY names no last request until the client has read it, so none is lost.
                     connection.as_mut().graceful_shutdown();
@@ -254,9 +221,9 @@ async fn retire(shared: &Shared, peer: &Peer, http2: bool, mut tls: watch::Recei
         Ok(()) = tls.changed() => Closed::Reload,
         () = age(shared.timeouts.age) => Closed::Age,
     };
-    if http2 && peer.is_stranger() {
+    if http2 {
         // A client that is told to go away before it asked anything asks elsewhere, which may be here again.
-        peer.first_request.notified().await;
+        peer.first_request().await;
     }
     why
 }
@@ -307,7 +274,7 @@ async fn answer(
 ) -> Result<Response, Infallible> {
     let in_flight = InFlight::begin(&shared, &peer);
     let mut response = shared.routes.clone().oneshot(request).await?;
-    if !http2 && peer.retired.load(Ordering::Acquire) {
+    if !http2 && peer.is_retired() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     drop(in_flight);

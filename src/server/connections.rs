@@ -10,7 +10,8 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::sleep;
 
 use super::Stage;
-use super::connection::{Closed, Peer, Shared, reached, serve};
+use super::connection::{Shared, reached, serve};
+use super::peer::{Closed, Peer};
 use crate::metrics::{ClosedLabel, Metrics};
 
 /// Wait after an error that the next accept would meet again.

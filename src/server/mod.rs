@@ -5,6 +5,7 @@ mod connection;
 mod connections;
 mod log;
 pub mod ops;
+mod peer;
 mod refusal;
 pub mod router;
 pub mod tls;
@@ -22,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use self::connection::Shared;
 use self::connections::Connections;
 use self::router::App;
-use self::tls::{Pair, PairFiles, Problem, TlsStatus, TlsStore};
+use self::tls::{Handshake, Pair, PairFiles, Problem, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 
@@ -119,6 +120,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Where the serving certificate comes from.
     pub tls: TlsSource,
+    /// What a handshake must be like.
+    pub handshake: Handshake,
 }
 
 /// Why a server cannot start or go on.
@@ -135,10 +138,7 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// There is no usable certificate.
-    #[error(
-        "cannot serve TLS: {0}; give a certificate and its key with --tls-cert and --tls-key, or try things out with \
-         --tls self-signed"
-    )]
+    #[error("cannot serve TLS: {problem}; {advice}", problem = .0, advice = .0.advice())]
     Certificate(#[from] Problem),
     /// Requests in flight were cut at the end, by the drain timeout or because told to stop twice.
     #[error("stopped with {requests} requests in flight")]
@@ -188,10 +188,11 @@ impl Server {
     ///
     /// [`ServerError`], naming the flag to change.
     pub fn bind_app(config: Config, app: App, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
-        let Config { settings: _, listeners, limits, timeouts, tls } = config;
+        let Config { settings: _, listeners, limits, timeouts, tls, handshake } = config;
+        let client_names = handshake.client_names.clone();
         let (tls, tls_poll) = match tls {
-            TlsSource::Files(files, every) => (TlsStore::from_files(files, Arc::clone(&metrics))?, every),
-            TlsSource::Fixed(pair) => (TlsStore::fixed(pair, Arc::clone(&metrics))?, TLS_POLL),
+            TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
+            TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
         };
         let (webhook_address, webhook) = listen("--listen", listeners.webhook, tokio::net::TcpListener::from_std)?;
         let (ops_address, mut ops) = listen("--ops-listen", listeners.ops, axum_server::from_tcp)?;
@@ -200,7 +201,7 @@ impl Server {
 
         let stage = watch::Sender::new(Stage::Serving);
         let routes = router::router(Arc::new(app));
-        let shared = Arc::new(Shared::new(routes, timeouts, tls.config(), stage.subscribe()));
+        let shared = Arc::new(Shared::new(routes, timeouts, client_names, tls.config(), stage.subscribe()));
         let connections = Connections::new(limits.connections, Arc::clone(&shared), Arc::clone(&metrics));
         let listeners = Listeners { webhook: webhook_address, ops: ops_address };
         Ok(Self { listeners, timeouts, metrics, tls, tls_poll, stage, shared, connections, webhook, ops })

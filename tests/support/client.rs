@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use session_webhook::server::tls::Pair;
 
 use super::PATIENCE;
@@ -18,8 +18,13 @@ pub struct Client<S = StreamOwned<ClientConnection, TcpStream>>(S);
 impl Client {
     /// Opens a TLS connection to `localhost` at this address.
     pub fn connect(address: SocketAddr, authority: &[u8]) -> io::Result<Self> {
+        Self::connect_as(address, client_config(authority, None, rustls::ALL_VERSIONS))
+    }
+
+    /// Opens a TLS connection with all that a client may be.
+    pub fn connect_as(address: SocketAddr, config: ClientConfig) -> io::Result<Self> {
         let name = ServerName::try_from("localhost").unwrap();
-        let connection = ClientConnection::new(Arc::new(client_config(authority, None)), name).unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
         let mut stream = StreamOwned::new(connection, tcp(address)?);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
@@ -40,12 +45,16 @@ impl Client<TcpStream> {
     }
 }
 
-/// TLS with this authority alone, and with this certificate where there is one.
-pub fn client_config(authority: &[u8], identity: Option<&Pair>) -> ClientConfig {
+/// TLS in these versions with this authority alone, and with this certificate where there is one.
+pub fn client_config(
+    authority: &[u8],
+    identity: Option<&Pair>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(authority.to_vec())).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots);
     let Some(pair) = identity else { return config.with_no_client_auth() };

@@ -11,12 +11,12 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use super::client::client_config;
 use super::{PATIENCE, review};
 
 pub struct Http2 {
@@ -25,8 +25,7 @@ pub struct Http2 {
 }
 
 impl Http2 {
-    pub async fn connect(address: SocketAddr, authority: &[u8]) -> Self {
-        let mut config = client_config(authority, None);
+    pub async fn connect(address: SocketAddr, mut config: ClientConfig) -> Self {
         config.alpn_protocols = vec![b"h2".to_vec()];
         let stream = TcpStream::connect(address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();

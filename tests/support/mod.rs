@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
 use session_webhook::server::router::{App, router};
+use session_webhook::server::tls::Handshake;
 use session_webhook::server::{Config, Limits, Listeners, Timeouts, TlsSource};
 use tower::ServiceExt;
 
@@ -142,6 +143,7 @@ pub fn config(tls: TlsSource) -> Config {
             drain: PATIENCE,
         },
         tls,
+        handshake: Handshake::default(),
     }
 }
 

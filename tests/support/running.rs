@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::certificates::{ALIVE, Authority, Secret};
-use super::client::{Client, post_head};
+use super::client::{Client, client_config, post_head};
 use super::http2::Http2;
 use super::{PATIENCE, app, config, eventually, metrics, review};
 
@@ -57,7 +57,7 @@ impl Running {
     }
 
     pub async fn http2(&self) -> Http2 {
-        Http2::connect(self.listeners.webhook, &self.authority).await
+        Http2::connect(self.listeners.webhook, client_config(&self.authority, None, rustls::ALL_VERSIONS)).await
     }
 
     /// A request that lacks the end of its body; returns what is missing.
