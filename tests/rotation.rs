@@ -3,12 +3,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::certificates::{ALIVE, Authority, Secret};
 use support::client::Client;
 use support::running::Running;
-use support::{eventually, review};
+use support::{PATIENCE, eventually, review};
 
 fn is_asked_to_close(client: &mut Client) -> bool {
     let answer = client.post("/mutate", review().to_string().as_bytes()).to_ascii_lowercase();
@@ -75,7 +75,10 @@ async fn after_a_reload_an_http2_client_goes_away_in_order_and_its_request_is_an
 async fn an_old_connection_ends_with_its_next_answer() {
     let server = Running::start(|config| config.timeouts.age = Duration::from_millis(50));
     let mut client = server.connect();
-    while !is_asked_to_close(&mut client) {}
+    let started = Instant::now();
+    while !is_asked_to_close(&mut client) {
+        assert!(started.elapsed() < PATIENCE, "it is never asked to close");
+    }
     assert!(client.response().is_err(), "the connection is closed");
     let mut client = server.http2().await;
     assert_eq!(client.review().await, 200);

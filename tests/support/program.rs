@@ -1,18 +1,21 @@
 //! The real program, with its signals and its limits.
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 
+use super::PATIENCE;
 use super::client::Client;
 
 pub struct Program {
     child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
+    lines: Receiver<String>,
     pub authority: Vec<u8>,
     pub webhook: SocketAddr,
     pub ops: SocketAddr,
@@ -31,10 +34,12 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
         let mut pem = String::new();
         while !pem.contains("END CERTIFICATE") {
-            pem.push_str(&lines.next().unwrap().unwrap());
+            pem.push_str(&lines.recv_timeout(PATIENCE).unwrap());
             pem.push('\n');
         }
         let authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
@@ -49,7 +54,7 @@ impl Program {
     /// Waits for the log line with this message.
     pub fn logs(&mut self, message: &str) -> Value {
         loop {
-            let line = self.lines.next().unwrap_or_else(|| panic!("never said {message:?}")).unwrap();
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never said {message:?}"));
             match serde_json::from_str::<Value>(&line) {
                 Ok(line) if line["message"] == message => return line,
                 _ => {}
