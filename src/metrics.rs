@@ -43,6 +43,14 @@ pub struct Metrics {
     pub certificate_not_after: Gauge,
     /// Looks at changed certificate files, by what came of them.
     pub certificate_loads: Family<LoadLabel, Counter>,
+    /// Open connections to the webhooks.
+    pub connections: Gauge,
+    /// Connections that were closed, by why.
+    pub connections_closed: Family<ClosedLabel, Counter>,
+    /// Connections that found no place.
+    pub connections_refused: Counter,
+    /// Errors of the operating system when taking a connection.
+    pub accept_errors: Counter,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
@@ -111,6 +119,13 @@ pub struct RuleLabel {
 pub struct LoadLabel {
     /// `loaded`, or why the last good pair was kept.
     pub result: &'static str,
+}
+
+/// Label of [`Metrics::connections_closed`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClosedLabel {
+    /// One word for why.
+    pub reason: &'static str,
 }
 
 /// Declares a closed set of label values.
@@ -192,6 +207,14 @@ impl Metrics {
         r.add_with_unit("tls_certificate_not_after", help, Unit::Seconds, &certificate_not_after);
         let certificate_loads = Family::default();
         r.add("tls_reloads", "Looks at new certificate files, by what came of them", &certificate_loads);
+        let connections = Gauge::default();
+        r.add("connections", "Open connections to the webhooks", &connections);
+        let connections_closed = Family::default();
+        r.add("connections_closed", "Connections that were closed, by why", &connections_closed);
+        let connections_refused = Counter::default();
+        r.add("connections_refused", "Connections closed at once because all others were busy", &connections_refused);
+        let accept_errors = Counter::default();
+        r.add("accept_errors", "Errors of the operating system when taking a connection", &accept_errors);
         let requests_in_flight = Gauge::default();
         r.add("in_flight_requests", "Requests whose body is arriving or being decided", &requests_in_flight);
         let decisions_in_flight = Gauge::default();
@@ -218,6 +241,10 @@ impl Metrics {
             certificate_not_before,
             certificate_not_after,
             certificate_loads,
+            connections,
+            connections_closed,
+            connections_refused,
+            accept_errors,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
@@ -243,7 +270,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 #[cfg(test)]
 mod tests {
-    use super::{LoadLabel, Metrics, RefusalLabels, ReviewLabels, RuleLabel, WebhookLabel};
+    use super::{ClosedLabel, LoadLabel, Metrics, RefusalLabels, ReviewLabels, RuleLabel, WebhookLabel};
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
     use crate::core::rule::Rule;
@@ -261,6 +288,7 @@ mod tests {
         metrics.refused.get_or_create(&RefusalLabels { code: 404, reason: "unknown-path" }).inc();
         metrics.broken_invariants.get_or_create(&RuleLabel { rule: Rule::StartMoved }).inc();
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
+        metrics.connections_closed.get_or_create(&ClosedLabel { reason: "idle" }).inc();
         let text = metrics.encode();
         for name in metrics.names() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");

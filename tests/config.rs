@@ -189,7 +189,7 @@ fn a_senseless_variable_is_an_error_that_names_it(#[case] variable: &str, #[case
 
 #[test]
 fn limits_that_no_request_fits_in_are_refused() {
-    for line in ["serve --max-requests-in-flight 0", "serve --max-bytes-in-flight 31Mi"] {
+    for line in ["serve --max-connections 0", "serve --max-requests-in-flight 0", "serve --max-bytes-in-flight 31Mi"] {
         let Ok(Sub::Serve { server, .. }) = parse(line, &[], None) else { panic!("another subcommand") };
         assert!(server.limits().is_err(), "{line}");
     }
@@ -242,7 +242,15 @@ fn each_option_has_a_variable_of_its_name_that_no_service_can_set() {
 
 #[test]
 fn bad_configuration_ends_the_program_with_2() {
-    for arguments in [&["serve", "--mode", "loud"][..], &["serve", "--config", "/nonexistent"], &["swerve"], &[]] {
+    for arguments in [
+        &["serve", "--mode", "loud"][..],
+        &["serve", "--config", "/nonexistent"],
+        &["serve", "--client-name", "apiserver"],
+        &["serve", "--tls-name", "no name"],
+        &["serve", "--tls-min-version", "1.1"],
+        &["swerve"],
+        &[],
+    ] {
         let output = program().args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{arguments:?}");

@@ -5,36 +5,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use session_webhook::server::{Listeners, Server, Timeouts, TlsSource};
-use support::certificates::{ALIVE, Authority};
 use support::client::{Client, post_head};
-use support::{PATIENCE, config, review};
-use tokio::sync::mpsc;
+use support::running::Running;
+use support::{PATIENCE, eventually, review};
 
 const SHORT: Duration = Duration::from_millis(50);
-
-struct Running {
-    authority: Vec<u8>,
-    listeners: Listeners,
-    _stop: mpsc::Sender<()>,
-}
-
-impl Running {
-    fn start(timeouts: impl FnOnce(Timeouts) -> Timeouts) -> Self {
-        let authority = Authority::new();
-        let mut config = config(TlsSource::Fixed(authority.issue("a", ALIVE)));
-        config.timeouts = timeouts(config.timeouts);
-        let server = Server::bind(config).unwrap();
-        let listeners = server.listeners();
-        let (stop, stopped) = mpsc::channel(1);
-        tokio::spawn(server.run(stopped));
-        Self { authority: authority.der(), listeners, _stop: stop }
-    }
-
-    fn connect(&self) -> Client {
-        Client::connect(self.listeners.webhook, &self.authority).unwrap()
-    }
-}
 
 /// The server ends the connection, and soon.
 fn assert_closed<S: std::io::Read + std::io::Write>(client: &mut Client<S>) {
@@ -45,13 +20,13 @@ fn assert_closed<S: std::io::Read + std::io::Write>(client: &mut Client<S>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_shakes_hands_is_cut() {
-    let server = Running::start(|timeouts| Timeouts { handshake: SHORT, ..timeouts });
+    let server = Running::start(|config| config.timeouts.handshake = SHORT);
     assert_closed(&mut Client::plain(server.listeners.webhook).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_ends_its_headers_is_cut() {
-    let server = Running::start(|timeouts| Timeouts { header: SHORT, ..timeouts });
+    let server = Running::start(|config| config.timeouts.header = SHORT);
     let mut client = server.connect();
     client.send(b"POST /mutate HTTP/1.1\r\nhost: loc");
     assert_closed(&mut client);
@@ -62,15 +37,30 @@ async fn a_client_that_never_ends_its_headers_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_cut_after_the_idle_timeout() {
-    let server = Running::start(|timeouts| Timeouts { idle: SHORT, ..timeouts });
+    let server = Running::start(|config| config.timeouts.idle = SHORT);
     let mut client = server.connect();
     assert!(client.post("/mutate", review().to_string().as_bytes()).starts_with("HTTP/1.1 200"));
     assert_closed(&mut client);
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn http2_connections_are_cut_alike() {
+    let server = Running::start(|config| config.timeouts.header = SHORT);
+    let _silent = server.http2().await;
+    eventually("the silent one is cut", || server.closed("header-timeout") == 1).await;
+
+    let server = Running::start(|config| config.timeouts.idle = SHORT);
+    let mut idle = server.http2().await;
+    assert_eq!(idle.review().await, 200);
+    eventually("the idle one is cut", || server.closed("idle") == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_may_take_longer_than_headers_and_idling() {
-    let server = Running::start(|timeouts| Timeouts { header: SHORT, idle: SHORT, ..timeouts });
+    let server = Running::start(|config| {
+        config.timeouts.header = SHORT;
+        config.timeouts.idle = SHORT;
+    });
     let mut client = server.connect();
     let body = review().to_string();
     client.send(post_head("/mutate", body.len()).as_bytes());
@@ -83,7 +73,7 @@ async fn a_body_may_take_longer_than_headers_and_idling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_carries_many_requests_good_and_bad() {
-    let server = Running::start(|timeouts| timeouts);
+    let server = Running::start(|_| {});
     let mut client = server.connect();
     let body = review().to_string();
     for _ in 0..3 {
@@ -96,7 +86,7 @@ async fn a_connection_carries_many_requests_good_and_bad() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_large_a_body_is_refused_before_it_is_sent() {
-    let server = Running::start(|timeouts| timeouts);
+    let server = Running::start(|_| {});
     let mut client = server.connect();
     client.send(post_head("/mutate", session_webhook::server::MAX_BODY + 1).as_bytes());
     assert!(client.response().unwrap().starts_with("HTTP/1.1 413"));
@@ -105,7 +95,7 @@ async fn too_large_a_body_is_refused_before_it_is_sent() {
 /// Unread bytes would reset the connection, and the reason be lost on the way.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_a_refusal_reaches_a_client_that_sends_its_body_first() {
-    let server = Running::start(|timeouts| timeouts);
+    let server = Running::start(|_| ());
     for _ in 0..10 {
         let mut client = server.connect();
         let body = vec![b' '; 300_000];

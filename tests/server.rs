@@ -20,7 +20,7 @@ use session_webhook::metrics::Metrics;
 use session_webhook::server::ops::{self, Ops};
 use session_webhook::server::router::router;
 use session_webhook::server::tls::{Certificate, TlsStatus};
-use session_webhook::server::{Limits, MAX_BODY};
+use session_webhook::server::{Limits, MAX_BODY, Stage};
 use support::{Answer, app, default_router, eventually, metrics, post, review, send};
 use tokio::sync::watch;
 
@@ -306,19 +306,19 @@ fn status(not_after: &str) -> TlsStatus {
 }
 
 #[rstest]
-#[case::served("2200-01-01T00:00:00Z", false, StatusCode::OK, "ok\n")]
-#[case::expired("2020-01-01T00:00:00Z", false, StatusCode::SERVICE_UNAVAILABLE, "expired")]
-#[case::stopping("2200-01-01T00:00:00Z", true, StatusCode::SERVICE_UNAVAILABLE, "stopping")]
+#[case::served("2200-01-01T00:00:00Z", Stage::Serving, StatusCode::OK, "ok\n")]
+#[case::expired("2020-01-01T00:00:00Z", Stage::Serving, StatusCode::SERVICE_UNAVAILABLE, "expired")]
+#[case::stopping("2200-01-01T00:00:00Z", Stage::Draining, StatusCode::SERVICE_UNAVAILABLE, "stopping")]
 #[tokio::test]
 async fn readiness_tells_the_certificate(
     #[case] not_after: &str,
-    #[case] stopping: bool,
+    #[case] stage: Stage,
     #[case] code: StatusCode,
     #[case] word: &str,
 ) {
     let (_tls, tls) = watch::channel(status(not_after));
-    let (_stopping, stopping) = watch::channel(stopping);
-    let router = ops::router(Ops { metrics: metrics(), tls, stopping });
+    let (_stage, stage) = watch::channel(stage);
+    let router = ops::router(Ops { metrics: metrics(), tls, stage });
     let ready = send(&router, Request::get("/readyz").body(Body::empty()).unwrap()).await;
     assert_eq!(ready.status, code);
     for part in [word, "CN=hook", "hook.example", not_after] {
@@ -330,4 +330,23 @@ async fn readiness_tells_the_certificate(
     assert!(metrics.text().contains("session_webhook_build_info"));
     let lost = send(&router, Request::get("/").body(Body::empty()).unwrap()).await;
     assert_eq!(lost.status, StatusCode::NOT_FOUND);
+}
+
+/// What nobody looks at is skipped without recursion; where a value is read, `serde_json` stops at 128 levels.
+#[rstest]
+#[case::beside_what_is_read("/request/object/spec/scenario", StatusCode::OK)]
+#[case::in_the_review("/request/dryRun", StatusCode::BAD_REQUEST)]
+#[case::in_the_status("/request/object/status/end_time", StatusCode::OK)]
+#[tokio::test]
+async fn a_review_nested_ten_thousand_deep_is_answered(
+    #[values("/mutate", "/validate")] path: &str,
+    #[case] place: &str,
+    #[case] code: StatusCode,
+) {
+    let mut review = review();
+    *review.pointer_mut(place).unwrap() = "NEST".into();
+    let nest = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
+    let body = review.to_string().replace(r#""NEST""#, &nest);
+    let answer = send(&default_router(), post(path, body)).await;
+    assert_eq!(answer.status, code, "{}", answer.text());
 }

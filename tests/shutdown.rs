@@ -3,70 +3,24 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use session_webhook::metrics::Metrics;
-use session_webhook::server::{Limits, Listeners, Server, ServerError, Timeouts, TlsSource};
-use support::certificates::{ALIVE, Authority};
+use rstest::rstest;
+use session_webhook::server::{ServerError, Timeouts};
 use support::client::{Client, post_head};
-use support::{PATIENCE, app, config, eventually, metrics, review};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use support::program::Program;
+use support::running::Running;
+use support::{eventually, review};
 
 const FOREVER: Duration = Duration::from_hours(1);
 
-struct Running {
-    authority: Vec<u8>,
-    listeners: Listeners,
-    metrics: Arc<Metrics>,
-    stop: mpsc::Sender<()>,
-    end: JoinHandle<Result<(), ServerError>>,
-}
-
-impl Running {
-    fn start(drain_delay: Duration, drain: Duration) -> Self {
-        let authority = Authority::new();
-        let mut config = config(TlsSource::Fixed(authority.issue("a", ALIVE)));
-        config.timeouts = Timeouts { drain_delay, drain, ..config.timeouts };
-        let metrics = metrics();
-        let server = Server::bind_app(config, app(Limits::default(), &metrics), Arc::clone(&metrics)).unwrap();
-        let (stop, stopped) = mpsc::channel(1);
-        let listeners = server.listeners();
-        let end = tokio::spawn(server.run(stopped));
-        Self { authority: authority.der(), listeners, metrics, stop, end }
-    }
-
-    fn connect(&self) -> Client {
-        Client::connect(self.listeners.webhook, &self.authority).unwrap()
-    }
-
-    /// A request that lacks the end of its body; returns what is missing.
-    async fn half_a_request(&self) -> (Client, Vec<u8>) {
-        let mut client = self.connect();
-        let mut body = review().to_string().into_bytes();
-        client.send(post_head("/validate", body.len()).as_bytes());
-        let rest = body.split_off(body.len() / 2);
-        client.send(&body);
-        eventually("the request is in flight", || self.metrics.requests_in_flight.get() == 1).await;
-        (client, rest)
-    }
-
-    async fn unready(&self) {
-        let ready = || Client::plain(self.listeners.ops).unwrap().get("/readyz").starts_with("HTTP/1.1 200");
-        eventually("readyz fails", || !ready()).await;
-    }
-
-    async fn ends(self) {
-        tokio::time::timeout(PATIENCE, self.end).await.unwrap().unwrap().unwrap();
-    }
+fn start(drain_delay: Duration, drain: Duration) -> Running {
+    Running::start(|config| config.timeouts = Timeouts { drain_delay, drain, ..config.timeouts })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_in_flight_is_finished_and_no_new_connection_taken() {
-    let server = Running::start(Duration::ZERO, FOREVER);
+    let server = start(Duration::ZERO, FOREVER);
     let (mut client, rest) = server.half_a_request().await;
     server.stop.send(()).await.unwrap();
     server.unready().await;
@@ -77,12 +31,12 @@ async fn a_request_in_flight_is_finished_and_no_new_connection_taken() {
     let answer = client.response().unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
-    server.ends().await;
+    server.ends().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn during_the_drain_delay_it_is_unready_and_serves_on() {
-    let server = Running::start(FOREVER, FOREVER);
+    let server = start(FOREVER, FOREVER);
     let mut kept = server.connect();
     let body = review().to_string();
     assert!(!kept.post("/mutate", body.as_bytes()).to_ascii_lowercase().contains("connection: close"));
@@ -97,50 +51,104 @@ async fn during_the_drain_delay_it_is_unready_and_serves_on() {
     assert!(Client::plain(server.listeners.ops).unwrap().get("/livez").starts_with("HTTP/1.1 200"));
     assert!(!server.end.is_finished());
     server.stop.send(()).await.unwrap();
-    server.ends().await;
+    server.ends().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_at_once_whatever_is_in_flight() {
-    let server = Running::start(Duration::ZERO, FOREVER);
+    let server = start(Duration::ZERO, FOREVER);
     let (mut client, _) = server.half_a_request().await;
     server.stop.send(()).await.unwrap();
     server.unready().await;
     server.stop.send(()).await.unwrap();
-    server.ends().await;
+    assert!(matches!(server.ends().await, Err(ServerError::Cut { requests: 1 })));
     assert!(client.response().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_does_not_hold_the_server_up() {
-    let server = Running::start(Duration::ZERO, FOREVER);
+    let server = start(Duration::ZERO, FOREVER);
     let mut idle = server.connect();
     idle.post("/mutate", review().to_string().as_bytes());
     server.stop.send(()).await.unwrap();
-    server.ends().await;
+    server.ends().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_is_cut_after_the_drain_timeout() {
-    let server = Running::start(Duration::ZERO, Duration::from_millis(50));
+    let server = start(Duration::ZERO, Duration::from_millis(50));
     let (_client, _) = server.half_a_request().await;
     server.stop.send(()).await.unwrap();
-    server.ends().await;
+    assert!(matches!(server.ends().await, Err(ServerError::Cut { requests: 1 })));
 }
 
-/// The real program, with its signals.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http2_what_is_in_flight_is_finished_and_the_client_goes_away_in_order() {
+    let server = start(FOREVER, FOREVER);
+    let mut client = server.http2().await;
+    let mut body = review().to_string().into_bytes();
+    let rest = body.split_off(body.len() / 2);
+    let (parts, answer) = client.begin(body);
+    eventually("the request is in flight", || server.metrics.requests_in_flight.get() == 1).await;
+    server.stop.send(()).await.unwrap();
+    server.unready().await;
+
+    // A new client is answered once, however long it takes to ask.
+    let mut clients = [server.http2().await, server.http2().await];
+    for new in clients.iter_mut().rev() {
+        assert_eq!(new.review().await, 200);
+    }
+    for new in clients {
+        new.goes_away_in_order().await;
+    }
+
+    parts.unbounded_send(rest).unwrap();
+    drop(parts);
+    assert_eq!(answer.await.unwrap(), 200);
+    client.goes_away_in_order().await;
+    assert!(!server.end.is_finished());
+}
+
+/// The real program: what a rolling restart does to it, and to a client in the middle of a request.
 #[test]
-fn sigterm_ends_the_program_with_0() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_session-webhook"))
-        .args("serve --tls self-signed --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --drain-delay 0s".split(' '))
-        .env_clear()
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("listening")));
-    Command::new("kill").arg(program.id().to_string()).status().unwrap();
-    assert!(lines.any(|line| line.contains("stopped")));
-    assert_eq!(program.wait().unwrap().code(), Some(0));
+fn sigterm_answers_what_is_in_flight_and_ends_with_0() {
+    let mut program = Program::start("--drain-delay 2s", 1024);
+    let body = review().to_string().into_bytes();
+    let (mut slow, mut kept) = (program.connect(), program.connect());
+    assert!(kept.post("/mutate", &body).starts_with("HTTP/1.1 200"));
+    slow.send(post_head("/validate", body.len()).as_bytes());
+    while program.metric("in_flight_requests") == 0 {}
+
+    program.terminate();
+    program.logs("stopping; unready, serving on for the drain delay");
+    for client in [&mut kept, &mut program.connect()] {
+        let answer = client.post("/mutate", &body).to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
+    }
+    program.logs("draining");
+    while Client::plain(program.webhook).is_ok() {}
+
+    slow.send(&body);
+    let answer = slow.response().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    program.logs("stopped");
+    assert_eq!(program.exit_code(), Some(0));
+}
+
+#[rstest]
+#[case::a_second_signal("--drain-delay 1h", true)]
+#[case::the_drain_timeout("--drain-delay 0s --drain-timeout 0s", false)]
+fn a_program_that_cuts_requests_ends_with_1(#[case] options: &str, #[case] twice: bool) {
+    let mut program = Program::start(options, 1024);
+    let mut client = program.connect();
+    client.send(post_head("/validate", 100).as_bytes());
+    while program.metric("in_flight_requests") == 0 {}
+    program.terminate();
+    if twice {
+        // Not before: a signal that meets one that was not looked at yet is the same signal.
+        program.logs("stopping; unready, serving on for the drain delay");
+        program.terminate();
+    }
+    assert_eq!(program.exit_code(), Some(1));
+    assert!(client.response().is_err());
 }

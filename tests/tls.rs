@@ -3,51 +3,19 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::Duration;
-
+use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use rstest::rstest;
-use session_webhook::metrics::{LoadLabel, Metrics};
-use session_webhook::server::tls::{Pair, Problem, TlsStatus, self_signed};
-use session_webhook::server::{Limits, Listeners, Server, ServerError, TlsSource, clock};
-use support::certificates::{ALIVE, Authority, Secret};
+use session_webhook::server::tls::{Handshake, Pair, Problem, self_signed};
+use session_webhook::server::{Config, Server, ServerError, TlsSource, clock};
+use support::certificates::{ALIVE, Authority, Secret, unwrapped};
 use support::client::Client;
-use support::{PATIENCE, app, config, metrics};
-use tokio::sync::{mpsc, watch};
+use support::config;
+use support::running::{POLL, Running};
+use tokio::sync::mpsc;
 
-/// Short, so that a test takes no time; what it waits for is the status, never the clock.
-const POLL: Duration = Duration::from_millis(5);
-
-struct Running {
-    listeners: Listeners,
-    status: watch::Receiver<TlsStatus>,
-    metrics: Arc<Metrics>,
-    _stop: mpsc::Sender<()>,
-}
-
-impl Running {
-    fn start(secret: &Secret) -> Self {
-        let config = config(TlsSource::Files(secret.files(), POLL));
-        let metrics = metrics();
-        let server = Server::bind_app(config, app(Limits::default(), &metrics), Arc::clone(&metrics)).unwrap();
-        let (stop, stopped) = mpsc::channel(1);
-        let (listeners, status) = (server.listeners(), server.tls_status());
-        tokio::spawn(server.run(stopped));
-        Self { listeners, status, metrics, _stop: stop }
-    }
-
-    async fn wait_for(&mut self, condition: impl FnMut(&TlsStatus) -> bool) {
-        tokio::time::timeout(PATIENCE, self.status.wait_for(condition)).await.unwrap().unwrap();
-    }
-
-    /// The certificate of a new handshake, as PEM would have it.
-    fn served(&self, authority: &Authority) -> Vec<u8> {
-        Client::connect(self.listeners.webhook, &authority.der()).unwrap().certificate()
-    }
-
-    fn loads(&self, result: &'static str) -> u64 {
-        self.metrics.certificate_loads.get_or_create(&LoadLabel { result }).get()
-    }
+/// The certificate of a new handshake, as PEM would have it.
+fn served(server: &Running) -> Vec<u8> {
+    server.connect().certificate()
 }
 
 fn der(pair: &Pair) -> Vec<u8> {
@@ -60,12 +28,12 @@ async fn a_secret_that_is_swapped_twice_is_followed_twice() {
     let authority = Authority::new();
     let pairs = ["one", "two", "three"].map(|name| authority.issue(name, ALIVE));
     let secret = Secret::new(&pairs[0]);
-    let mut server = Running::start(&secret);
-    assert_eq!(server.served(&authority), der(&pairs[0]));
+    let mut server = Running::following(&authority, &secret, |_| {});
+    assert_eq!(served(&server), der(&pairs[0]));
     for (loads, pair) in (2..).zip(&pairs[1..]) {
         secret.swap(pair);
         server.wait_for(|status| status.loads == loads).await;
-        assert_eq!(server.served(&authority), der(pair));
+        assert_eq!(served(&server), der(pair));
     }
     assert_eq!(server.loads("loaded"), 3);
     assert!(server.status.borrow().certificate.names.contains(&"three".to_owned()));
@@ -76,10 +44,26 @@ fn mismatched(authority: &Authority) -> Pair {
     Pair { key: authority.issue("b", ALIVE).key, ..authority.issue("a", ALIVE) }
 }
 
+/// Valid, but not for what clients call the server.
+fn of_another_name(authority: &Authority) -> Pair {
+    authority.issue_for(&["elsewhere.example"], ALIVE, &KeyPair::generate().unwrap())
+}
+
+fn half_a_key(authority: &Authority) -> Pair {
+    let mut pair = authority.issue("a", ALIVE);
+    pair.key.truncate(pair.key.len() / 2);
+    pair
+}
+
 fn cut_in_the_middle(authority: &Authority) -> Pair {
     let mut pair = authority.issue("a", ALIVE);
     pair.certificate.truncate(pair.certificate.len() / 2);
     pair
+}
+
+/// Clients call the server `localhost`.
+fn expect_localhost(config: &mut Config) {
+    config.handshake.names = vec!["localhost".try_into().unwrap()];
 }
 
 #[rstest]
@@ -89,6 +73,8 @@ fn cut_in_the_middle(authority: &Authority) -> Pair {
 #[case::empty_key("bad-key", |a: &Authority| Pair { key: Vec::new(), ..a.issue("a", ALIVE) })]
 #[case::certificate_as_key("bad-key", |a: &Authority| { let pair = a.issue("a", ALIVE); Pair { key: pair.certificate.clone(), ..pair } })]
 #[case::too_large("too-large", |a: &Authority| Pair { key: vec![b'\n'; (1 << 20) + 1], ..a.issue("a", ALIVE) })]
+#[case::half_a_key("bad-key", half_a_key)]
+#[case::wrong_name("wrong-name", of_another_name)]
 #[case::expired("expired", |a: &Authority| a.issue("a", 2020..2021))]
 #[case::not_yet_valid("not-yet-valid", |a: &Authority| a.issue("a", 2199..2200))]
 #[tokio::test(flavor = "multi_thread")]
@@ -99,18 +85,18 @@ async fn an_unusable_pair_is_kept_out_and_counted_once(
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::start(&secret);
+    let mut server = Running::following(&authority, &secret, expect_localhost);
 
     secret.swap(&bad(&authority));
     server.wait_for(|status| status.problem.as_ref().is_some_and(|problem| problem.reason() == reason)).await;
-    assert_eq!(server.served(&authority), der(&good));
+    assert_eq!(served(&server), der(&good));
     let ready = Client::plain(server.listeners.ops).unwrap().get("/readyz");
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("not served"), "{ready}");
 
     let better = authority.issue("better", ALIVE);
     secret.swap(&better);
     server.wait_for(|status| status.loads == 2 && status.problem.is_none()).await;
-    assert_eq!(server.served(&authority), der(&better));
+    assert_eq!(served(&server), der(&better));
     assert_eq!(server.loads(reason), 1);
 }
 
@@ -119,10 +105,59 @@ async fn files_that_vanish_leave_the_last_good_pair() {
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::start(&secret);
+    let mut server = Running::following(&authority, &secret, |_| {});
     drop(secret);
     server.wait_for(|status| matches!(status.problem, Some(Problem::Unreadable { .. }))).await;
-    assert_eq!(server.served(&authority), der(&good));
+    assert_eq!(served(&server), der(&good));
+}
+
+fn rsa(authority: &Authority) -> Pair {
+    authority.issue_for(&["localhost"], ALIVE, &KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap())
+}
+
+fn below_an_intermediate(authority: &Authority) -> Pair {
+    let intermediate = authority.intermediate();
+    let mut pair = intermediate.issue("a", ALIVE);
+    pair.certificate.extend(intermediate.pem().into_bytes());
+    pair
+}
+
+#[rstest]
+#[case::ec_pkcs8(|a: &Authority| a.issue("a", ALIVE))]
+#[case::ec_sec1(|a: &Authority| unwrapped(a.issue("a", ALIVE), "EC PRIVATE KEY"))]
+#[case::rsa_pkcs8(rsa)]
+#[case::rsa_pkcs1(|a: &Authority| unwrapped(rsa(a), "RSA PRIVATE KEY"))]
+#[case::chain(below_an_intermediate)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_issuers_write_is_served(#[case] pair: fn(&Authority) -> Pair) {
+    let authority = Authority::new();
+    let secret = Secret::new(&authority.issue("first", ALIVE));
+    let mut server = Running::following(&authority, &secret, expect_localhost);
+    let pair = pair(&authority);
+    secret.swap(&pair);
+    server.wait_for(|status| status.loads == 2).await;
+    // The client verifies up to the root, which is all that it trusts.
+    assert_eq!(served(&server), der(&pair));
+}
+
+#[rstest]
+#[case::exact("hook.ns.svc", &["hook.ns.svc"], true)]
+#[case::wildcard("hook.ns.svc", &["*.ns.svc"], true)]
+#[case::wildcard_of_another_level("hook.ns.svc", &["*.svc"], false)]
+#[case::common_name_alone("hook.ns.svc", &["127.0.0.1"], false)]
+#[case::address("127.0.0.1", &["127.0.0.1"], true)]
+#[tokio::test]
+async fn a_name_is_covered_as_clients_see_it(
+    #[case] wanted: &'static str,
+    #[case] names: &[&str],
+    #[case] covered: bool,
+) {
+    let pair = Authority::new().issue_for(names, ALIVE, &KeyPair::generate().unwrap());
+    let handshake = Handshake { names: vec![wanted.try_into().unwrap()], ..Handshake::default() };
+    match Server::bind(Config { handshake, ..config(TlsSource::Fixed(pair)) }) {
+        Ok(_) => assert!(covered),
+        Err(error) => assert!(!covered && error.to_string().contains("--tls-name"), "{error}"),
+    }
 }
 
 #[tokio::test]

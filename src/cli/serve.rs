@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{fail, refuse};
-use crate::config::{ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsMode};
+use crate::config::{ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode};
 use crate::core::settings::{AccountPattern, Settings};
 use crate::server::tls::{PairFiles, SelfSigned, self_signed};
 use crate::server::{Config, Server, TlsSource, clock};
@@ -34,7 +34,10 @@ Examples:
     session-webhook serve --service-account hobbyfarm-system/hobbyfarm-session
 
   Whether it is ready, and which certificate it serves:
-    curl http://localhost:8080/readyz";
+    curl http://localhost:8080/readyz
+
+Exit codes: 0 stopped as told (SIGTERM, SIGINT), every request answered; 1 cannot start or go on, or requests in flight
+were cut by the drain timeout or a second signal; 2 bad usage or configuration.";
 
 /// Answer the API server's admission requests
 #[derive(Debug, Args)]
@@ -44,6 +47,8 @@ pub(super) struct Serve {
     config: ConfigArg,
     #[command(flatten)]
     server: ServeArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
@@ -84,8 +89,9 @@ impl Serve {
 
     /// The server's configuration, and what is questionable about it.
     fn checked(self) -> Result<(Config, Vec<String>), ConfigError> {
-        let Self { config: _, server, policy, logs: _ } = self;
-        let doubts = policy.doubts();
+        let Self { config: _, server, tls: tls_args, policy, logs: _ } = self;
+        let doubts = [policy.doubts(), tls_args.doubts()].concat();
+        let handshake = tls_args.handshake()?;
         let limits = server.limits()?;
         let listeners = server.listeners();
         let timeouts = server.timeouts();
@@ -99,17 +105,13 @@ impl Serve {
                 server.tls_poll.unsigned(),
             ),
             TlsMode::SelfSigned => {
-                let made = self_signed(&server.tls_name, clock()).map_err(|error| {
-                    let names = server.tls_name.join(", ");
-                    ConfigError::Contradiction(format!(
-                        "--tls-name {names}: expected DNS names or IP addresses: {error}"
-                    ))
-                })?;
+                let made = self_signed(&tls_args.tls_name, clock())
+                    .map_err(|error| ConfigError::Contradiction(format!("--tls-name: {error}")))?;
                 tell_how_to_trust(&made);
                 TlsSource::Fixed(made.pair)
             }
         };
-        Ok((Config { settings: policy.settings(), listeners, limits, timeouts, tls }, doubts))
+        Ok((Config { settings: policy.settings(), listeners, limits, timeouts, tls, handshake }, doubts))
     }
 }
 

@@ -221,10 +221,10 @@ pub struct ServeArgs {
     #[arg(default_value_t = HumanDuration::new(TLS_POLL.try_into().unwrap_or_default()))]
     pub tls_poll: HumanDuration,
 
-    /// Further DNS name or IP address in the `--tls self-signed` certificate; repeatable
-    #[arg(long, env = "SESSION_WEBHOOK_TLS_NAME", hide_env_values = true, value_name = "NAME")]
-    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub tls_name: Vec<String>,
+    /// How many connections may be open at once; beyond, the one that has been idle for longest is closed
+    #[arg(long, env = "SESSION_WEBHOOK_MAX_CONNECTIONS", hide_env_values = true, value_name = "COUNT")]
+    #[arg(default_value_t = Limits::default().connections)]
+    max_connections: usize,
 
     /// How many reviews may be worked on at once; one more is answered 503 at once
     #[arg(long, env = "SESSION_WEBHOOK_MAX_REQUESTS_IN_FLIGHT", hide_env_values = true, value_name = "COUNT")]
@@ -257,6 +257,12 @@ pub struct ServeArgs {
     #[arg(default_value_t = HumanDuration::new(Limits::default().body_timeout.try_into().unwrap_or_default()))]
     body_timeout: HumanDuration,
 
+    /// How old a connection may grow until the client is asked, with an answer, to open another, so that it meets all
+    /// replicas in turn; up to a quarter less at random, 0s for any age
+    #[arg(long, env = "SESSION_WEBHOOK_CONNECTION_AGE", hide_env_values = true, value_name = "DURATION")]
+    #[arg(default_value_t = HumanDuration::from_secs(20 * 60), value_parser = HumanDuration::parse_or_zero)]
+    connection_age: HumanDuration,
+
     /// On SIGTERM: how long to go on serving, unready, until nobody sends requests here any more
     #[arg(long, env = "SESSION_WEBHOOK_DRAIN_DELAY", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::from_secs(10), value_parser = HumanDuration::parse_or_zero)]
@@ -283,7 +289,7 @@ impl ServeArgs {
         Listeners { webhook: self.listen, ops: self.ops_listen }
     }
 
-    /// What requests may take.
+    /// What clients may take.
     ///
     /// # Errors
     ///
@@ -291,8 +297,12 @@ impl ServeArgs {
     pub fn limits(&self) -> Result<Limits, super::ConfigError> {
         let least = ByteSize(crate::server::MAX_BODY);
         let contradiction = |text: String| Err(super::ConfigError::Contradiction(text));
-        if self.max_requests_in_flight == 0 {
-            return contradiction("--max-requests-in-flight 0: expected 1 or more".to_owned());
+        for (flag, count) in
+            [("connections", self.max_connections), ("requests-in-flight", self.max_requests_in_flight)]
+        {
+            if count == 0 {
+                return contradiction(format!("--max-{flag} 0: expected 1 or more"));
+            }
         }
         if self.max_bytes_in_flight < least {
             return contradiction(format!(
@@ -301,6 +311,7 @@ impl ServeArgs {
             ));
         }
         Ok(Limits {
+            connections: self.max_connections,
             requests: self.max_requests_in_flight,
             bytes: self.max_bytes_in_flight.0,
             body_timeout: self.body_timeout.unsigned(),
@@ -313,6 +324,7 @@ impl ServeArgs {
             handshake: self.handshake_timeout.unsigned(),
             header: self.header_timeout.unsigned(),
             idle: self.idle_timeout.unsigned(),
+            age: self.connection_age.unsigned(),
             drain_delay: self.drain_delay.unsigned(),
             drain: self.drain_timeout.unsigned(),
         }

@@ -7,6 +7,7 @@
 
 mod args;
 mod file;
+mod tls_args;
 mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -18,6 +19,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
 pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, TlsMode};
+pub use self::tls_args::TlsArgs;
 pub use self::values::{ByteSize, HumanDuration, exact_account};
 
 /// The argument id of `--config`, which is no key of the file that it names.

@@ -9,7 +9,7 @@ use crate::core::rule::Rule;
 use crate::core::text::one_line;
 
 /// Longest part of a name in a log line, characters; Kubernetes names have 253 at most, user names any number.
-const LONGEST_NAME: usize = 256;
+pub(super) const LONGEST_NAME: usize = 256;
 
 /// Logs what people will want to know about one decision: denials, broken invariants, break-glass.
 pub(super) fn decision(webhook: Webhook, review: &Review<'_>, decision: &Decision) {
@@ -91,7 +91,7 @@ impl Throttle {
     }
 
     /// Whether a line may pass, and how many did not since the last one that did.
-    fn pass(&self) -> Option<u64> {
+    pub(super) fn pass(&self) -> Option<u64> {
         // Held for a few instructions, on paths that no healthy request takes.
         let mut window = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if window.began.elapsed() >= WINDOW {

@@ -1,32 +1,29 @@
 //! The server: the webhooks over TLS, the ops listener beside them, and an orderly end.
 
 mod body;
+mod connection;
+mod connections;
 mod log;
 pub mod ops;
+mod peer;
 mod refusal;
 pub mod router;
 pub mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Version};
-use axum::middleware::{Next, from_fn};
 use axum_server::Handle;
-use axum_server::accept::DefaultAcceptor;
-use axum_server::tls_rustls::RustlsAcceptor;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
+use self::connection::Shared;
+use self::connections::Connections;
 use self::router::App;
-use self::tls::{Pair, PairFiles, Problem, TlsStatus, TlsStore};
+use self::tls::{Handshake, Pair, PairFiles, Problem, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 
@@ -52,9 +49,22 @@ pub struct Listeners {
     pub ops: SocketAddr,
 }
 
-/// What requests may take.
+/// How far the server is on its way from start to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// All is well.
+    Serving,
+    /// Told to stop: unready, but each request is answered, and clients are asked to open no further ones here.
+    Draining,
+    /// No new connections, and those that are open end with the requests in flight.
+    Closing,
+}
+
+/// What clients may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Connections open at once.
+    pub connections: usize,
     /// Requests being worked on at once.
     pub requests: usize,
     /// Bytes of their bodies together, at least [`MAX_BODY`].
@@ -64,9 +74,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Six of the largest reviews, or hundreds of ordinary ones; bodies within the API server's own longest timeout.
+    /// Six of the largest reviews, or hundreds of ordinary ones, and as many idle connections; bodies within the API
+    /// server's own longest timeout.
     fn default() -> Self {
-        Self { requests: 256, bytes: 128 << 20, body_timeout: Duration::from_secs(30) }
+        Self { connections: 512, requests: 256, bytes: 128 << 20, body_timeout: Duration::from_secs(30) }
     }
 }
 
@@ -79,6 +90,8 @@ pub struct Timeouts {
     pub header: Duration,
     /// From an answer to the end of the next request's headers.
     pub idle: Duration,
+    /// How old a connection may grow until it is closed with its next answer; zero: any age.
+    pub age: Duration,
     /// Time between being told to stop and taking no more connections.
     pub drain_delay: Duration,
     /// Time for requests in flight after that.
@@ -101,12 +114,14 @@ pub struct Config {
     pub settings: Settings,
     /// Port 0 lets the system choose.
     pub listeners: Listeners,
-    /// What requests may take.
+    /// What clients may take.
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// Where the serving certificate comes from.
     pub tls: TlsSource,
+    /// What a handshake must be like.
+    pub handshake: Handshake,
 }
 
 /// Why a server cannot start or go on.
@@ -123,11 +138,14 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// There is no usable certificate.
-    #[error(
-        "cannot serve TLS: {0}; give a certificate and its key with --tls-cert and --tls-key, or try things out with \
-         --tls self-signed"
-    )]
+    #[error("cannot serve TLS: {problem}; {advice}", problem = .0, advice = .0.advice())]
     Certificate(#[from] Problem),
+    /// Requests in flight were cut at the end, by the drain timeout or because told to stop twice.
+    #[error("stopped with {requests} requests in flight")]
+    Cut {
+        /// How many.
+        requests: usize,
+    },
     /// A listener failed.
     #[error("the {name} listener failed: {source}")]
     Failed {
@@ -145,9 +163,11 @@ pub struct Server {
     metrics: Arc<Metrics>,
     tls: TlsStore,
     tls_poll: Duration,
-    webhook: axum_server::Server<SocketAddr, RustlsAcceptor<DefaultAcceptor>>,
+    stage: watch::Sender<Stage>,
+    shared: Arc<Shared>,
+    connections: Connections,
+    webhook: tokio::net::TcpListener,
     ops: axum_server::Server<SocketAddr>,
-    routes: Router,
 }
 
 impl Server {
@@ -168,23 +188,23 @@ impl Server {
     ///
     /// [`ServerError`], naming the flag to change.
     pub fn bind_app(config: Config, app: App, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
-        let Config { settings: _, listeners, limits: _, timeouts, tls } = config;
+        let Config { settings: _, listeners, limits, timeouts, tls, handshake } = config;
+        let client_names = handshake.client_names.clone();
         let (tls, tls_poll) = match tls {
-            TlsSource::Files(files, every) => (TlsStore::from_files(files, Arc::clone(&metrics))?, every),
-            TlsSource::Fixed(pair) => (TlsStore::fixed(pair, Arc::clone(&metrics))?, TLS_POLL),
+            TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
+            TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
         };
-        let (webhook_address, webhook) = listen("--listen", listeners.webhook)?;
-        let (ops_address, ops) = listen("--ops-listen", listeners.ops)?;
-
-        let acceptor = RustlsAcceptor::new(tls.config()).handshake_timeout(timeouts.handshake);
-        let mut webhook = webhook.acceptor(acceptor).first_request_timeout(timeouts.header);
-        webhook.http_builder().http1().header_read_timeout(timeouts.idle);
-        let mut ops = ops.first_request_timeout(timeouts.header);
+        let (webhook_address, webhook) = listen("--listen", listeners.webhook, tokio::net::TcpListener::from_std)?;
+        let (ops_address, mut ops) = listen("--ops-listen", listeners.ops, axum_server::from_tcp)?;
+        ops = ops.first_request_timeout(timeouts.header);
         ops.http_builder().http1().header_read_timeout(timeouts.idle);
 
-        let listeners = Listeners { webhook: webhook_address, ops: ops_address };
+        let stage = watch::Sender::new(Stage::Serving);
         let routes = router::router(Arc::new(app));
-        Ok(Self { listeners, timeouts, metrics, tls, tls_poll, webhook, ops, routes })
+        let shared = Arc::new(Shared::new(routes, timeouts, client_names, tls.config(), stage.subscribe()));
+        let connections = Connections::new(limits.connections, Arc::clone(&shared), Arc::clone(&metrics));
+        let listeners = Listeners { webhook: webhook_address, ops: ops_address };
+        Ok(Self { listeners, timeouts, metrics, tls, tls_poll, stage, shared, connections, webhook, ops })
     }
 
     /// The addresses listened on, with the ports that the system chose.
@@ -203,36 +223,42 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError::Failed`] when a listener fails.
+    /// [`ServerError::Failed`] when a listener fails, [`ServerError::Cut`] when requests in flight were not answered.
     pub async fn run(self, mut stop: mpsc::Receiver<()>) -> Result<(), ServerError> {
-        let Self { listeners, timeouts, metrics, tls, tls_poll, webhook, ops, routes } = self;
-        let (stopping, is_stopping) = watch::channel(false);
-        let draining = Arc::new(AtomicBool::new(false));
-        let (webhook_handle, ops_handle) = (Handle::new(), Handle::new());
-
-        let probes = ops::router(ops::Ops { metrics, tls: tls.status(), stopping: is_stopping });
-        let ops = ops.handle(ops_handle.clone()).serve(probes.into_make_service());
-        let mut ops = tokio::spawn(ops);
-        let routes = closing(routes, Arc::clone(&draining)).into_make_service();
-        let mut webhook = tokio::spawn(webhook.handle(webhook_handle.clone()).serve(routes));
+        let Self { listeners, timeouts, metrics, tls, tls_poll, stage, shared, connections, webhook, ops } = self;
+        let ops_handle = Handle::new();
+        let probes = ops::router(ops::Ops { metrics, tls: tls.status(), stage: stage.subscribe() });
+        let mut ops = tokio::spawn(ops.handle(ops_handle.clone()).serve(probes.into_make_service()));
+        let mut webhook = tokio::spawn(connections.run(webhook));
         let follow = tokio::spawn(tls.follow(tls_poll));
         tracing::info!(listen = %listeners.webhook, ops_listen = %listeners.ops, "listening");
 
         let result = tokio::select! {
             () = told(&mut stop) => {
-                stopping.send_replace(true);
-                draining.store(true, Ordering::Release);
-                tracing::info!(delay = ?timeouts.drain_delay, "stopping; unready, serving on for the drain delay");
+                let drained = async {
+                    stage.send_replace(Stage::Draining);
+                    tracing::info!(delay = ?timeouts.drain_delay, "stopping; unready, serving on for the drain delay");
+                    sleep(timeouts.drain_delay).await;
+                    stage.send_replace(Stage::Closing);
+                    tracing::info!(requests = shared.requests(), timeout = ?timeouts.drain, "draining");
+                    drop(timeout(timeouts.drain, &mut webhook).await);
+                };
                 tokio::select! {
-                    () = drain(timeouts, &webhook_handle, &mut webhook) => tracing::info!("stopped"),
+                    () = drained => {}
                     () = told(&mut stop) => tracing::warn!("told to stop again; ending at once"),
                 }
-                Ok(())
+                match shared.requests() {
+                    0 => {
+                        tracing::info!("stopped");
+                        Ok(())
+                    }
+                    requests => Err(ServerError::Cut { requests }),
+                }
             }
-            result = &mut webhook => failed("webhook", result),
+            result = &mut webhook => failed("webhook", result.map(Ok)),
             result = &mut ops => failed("ops", result),
         };
-        webhook_handle.shutdown();
+        webhook.abort();
         ops_handle.shutdown();
         follow.abort();
         result
@@ -246,43 +272,18 @@ async fn told(stop: &mut mpsc::Receiver<()>) {
     }
 }
 
-type Serving = JoinHandle<std::io::Result<()>>;
-
-async fn drain(timeouts: Timeouts, handle: &Handle<SocketAddr>, webhook: &mut Serving) {
-    tokio::time::sleep(timeouts.drain_delay).await;
-    let connections = handle.connection_count();
-    tracing::info!(connections, timeout = ?timeouts.drain, "draining");
-    handle.graceful_shutdown(Some(timeouts.drain));
-    if let Err(error) = failed("webhook", webhook.await) {
-        tracing::error!(%error, "draining failed");
-    }
-}
-
 fn failed(name: &'static str, result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), ServerError> {
     result.unwrap_or_else(|error| Err(error.into())).map_err(|source| ServerError::Failed { name, source })
 }
 
-fn listen(
+/// Listens, and hands the listener to what serves it.
+fn listen<L>(
     flag: &'static str,
     address: SocketAddr,
-) -> Result<(SocketAddr, axum_server::Server<SocketAddr>), ServerError> {
+    serve: impl FnOnce(TcpListener) -> std::io::Result<L>,
+) -> Result<(SocketAddr, L), ServerError> {
     let error = |source| ServerError::Listen { flag, address, source };
     let listener = TcpListener::bind(address).map_err(error)?;
-    let address = listener.local_addr().map_err(error)?;
-    Ok((address, axum_server::from_tcp(listener).map_err(error)?))
-}
-
-/// Asks clients to open their next connection elsewhere once `draining` is set (HTTP/1.1; HTTP/2 has GOAWAY at the end).
-fn closing(routes: Router, draining: Arc<AtomicBool>) -> Router {
-    routes.layer(from_fn(move |request: Request, next: Next| {
-        let draining = Arc::clone(&draining);
-        async move {
-            let version = request.version();
-            let mut response = next.run(request).await;
-            if version < Version::HTTP_2 && draining.load(Ordering::Acquire) {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
-        }
-    }))
+    listener.set_nonblocking(true).map_err(error)?;
+    Ok((listener.local_addr().map_err(error)?, serve(listener).map_err(error)?))
 }

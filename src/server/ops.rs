@@ -10,8 +10,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::sync::watch;
 
-use super::clock;
 use super::tls::TlsStatus;
+use super::{Stage, clock};
 use crate::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
 
 /// What the probes look at.
@@ -21,8 +21,8 @@ pub struct Ops {
     pub metrics: Arc<Metrics>,
     /// The served certificate.
     pub tls: watch::Receiver<TlsStatus>,
-    /// Whether the process was told to stop.
-    pub stopping: watch::Receiver<bool>,
+    /// How far the server is.
+    pub stage: watch::Receiver<Stage>,
 }
 
 /// The routes of the ops listener.
@@ -36,7 +36,7 @@ pub fn router(ops: Ops) -> Router {
 
 async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
     let status = ops.tls.borrow().clone();
-    let (code, verdict) = if *ops.stopping.borrow() {
+    let (code, verdict) = if *ops.stage.borrow() > Stage::Serving {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if status.certificate.not_after < clock() {
         (StatusCode::SERVICE_UNAVAILABLE, "the served certificate has expired")

@@ -10,6 +10,8 @@ use crate::core::review::ReviewError;
 /// Why a request got no verdict. The API server then does what `failurePolicy` says and shows the text to its client.
 #[derive(Debug)]
 pub(super) enum Refusal {
+    /// 403.
+    UnknownClient,
     /// 404.
     UnknownPath,
     /// 405.
@@ -37,6 +39,7 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) const fn code(&self) -> StatusCode {
         match self {
+            Self::UnknownClient => StatusCode::FORBIDDEN,
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -52,6 +55,7 @@ impl Refusal {
     /// One word for logs and metrics.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
+            Self::UnknownClient => "unknown-client",
             Self::UnknownPath => "unknown-path",
             Self::Method => "method",
             Self::ContentType => "content-type",
@@ -74,6 +78,7 @@ impl Refusal {
     /// One line for a person.
     fn text(&self) -> String {
         match self {
+            Self::UnknownClient => "the client certificate is not among those that are answered here".to_owned(),
             Self::UnknownPath => "unknown path: the webhooks are POST /mutate and POST /validate".to_owned(),
             Self::Method => "only POST with an AdmissionReview is answered here".to_owned(),
             Self::ContentType => "expected Content-Type: application/json".to_owned(),

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Uri};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Limits;
 use super::body::{self, Budget, Charge};
+use super::connection::UnknownClient;
 use super::log::{self, Throttle};
 use super::refusal::Refusal;
 use crate::core::policy::{Decision, Policy};
@@ -101,12 +103,21 @@ impl App {
 
 /// The two webhooks, and an answer for everything else.
 pub fn router(app: Arc<App>) -> Router {
-    let panicked = Arc::clone(&app);
+    let (panicked, doorkeeper) = (Arc::clone(&app), Arc::clone(&app));
     Router::new()
         .route(Webhook::Mutate.path(), webhook(Webhook::Mutate))
         .route(Webhook::Validate.path(), webhook(Webhook::Validate))
         .fallback(async |State(app): State<Arc<App>>, uri: Uri| app.refuse(uri.path(), Refusal::UnknownPath))
         .with_state(app)
+        .layer(from_fn(move |request: Request, next: Next| {
+            let app = Arc::clone(&doorkeeper);
+            async move {
+                if request.extensions().get::<UnknownClient>().is_some() {
+                    return app.refuse(request.uri().path(), Refusal::UnknownClient);
+                }
+                next.run(request).await
+            }
+        }))
         .layer(CatchPanicLayer::custom(move |_| {
             panicked.metrics.panics.inc();
             // Where it happened, the panic hook has logged.

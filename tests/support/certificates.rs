@@ -1,23 +1,28 @@
 //! Certificates for tests, and a directory that changes as a mounted Secret does.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use session_webhook::server::tls::{Pair, PairFiles};
 use tempfile::TempDir;
+use x509_parser::der_parser::parse_der;
 
 /// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        Self(CertifiedIssuer::self_signed(Self::params(), KeyPair::generate().unwrap()).unwrap())
     }
 
     /// The DER of the authority's certificate.
@@ -25,19 +30,58 @@ impl Authority {
         self.0.der().to_vec()
     }
 
+    /// The authority's certificate, PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// An authority below this one.
+    pub fn intermediate(&self) -> Self {
+        Self(CertifiedIssuer::signed_by(Self::params(), KeyPair::generate().unwrap(), &self.0).unwrap())
+    }
+
+    fn params() -> CertificateParams {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Else a chain would be a loop.
+        params.distinguished_name.push(DnType::CommonName, format!("authority {}", next()));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params
+    }
+
     /// A pair for `localhost` and `name`, alive in these years.
-    pub fn issue(&self, name: &str, years: std::ops::Range<i32>) -> Pair {
-        let mut params = CertificateParams::new(["localhost".to_owned(), name.to_owned()]).unwrap();
+    pub fn issue(&self, name: &str, years: Range<i32>) -> Pair {
+        self.issue_for(&["localhost", name], years, &KeyPair::generate().unwrap())
+    }
+
+    /// A pair for these names, the first being the common name too, with this key.
+    pub fn issue_for(&self, names: &[&str], years: Range<i32>, key: &KeyPair) -> Pair {
+        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, names[0]);
         params.not_before = date_time_ymd(years.start, 1, 1);
         params.not_after = date_time_ymd(years.end, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let certificate = params.signed_by(key, &self.0).unwrap();
         Pair { certificate: certificate.pem().into_bytes(), key: key.serialize_pem().into_bytes() }
     }
 }
 
+fn next() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The same key without its PKCS#8 wrapping, as `openssl ecparam -genkey` (SEC1) and `openssl genrsa -traditional` (PKCS#1)
+/// write keys.
+pub fn unwrapped(pair: Pair, label: &str) -> Pair {
+    let pkcs8 = PrivateKeyDer::from_pem_slice(&pair.key).unwrap();
+    let (_, info) = parse_der(pkcs8.secret_der()).unwrap();
+    let inner = info.as_sequence().unwrap()[2].as_slice().unwrap();
+    let key = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(inner));
+    Pair { key: key.into_bytes(), ..pair }
+}
+
 /// Years in which this test is run.
-pub const ALIVE: std::ops::Range<i32> = 2020..2200;
+pub const ALIVE: Range<i32> = 2020..2200;
 
 /// A directory as the kubelet mounts a Secret: files are links through `..data`, which is swapped as a whole.
 pub struct Secret {

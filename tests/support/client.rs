@@ -5,8 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use session_webhook::server::tls::Pair;
 
 use super::PATIENCE;
 
@@ -16,13 +18,11 @@ pub struct Client<S = StreamOwned<ClientConnection, TcpStream>>(S);
 impl Client {
     /// Opens a TLS connection to `localhost` at this address.
     pub fn connect(address: SocketAddr, authority: &[u8]) -> io::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(authority.to_vec())).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        Self::connect_as(address, client_config(authority, None, rustls::ALL_VERSIONS))
+    }
+
+    /// Opens a TLS connection with all that a client may be.
+    pub fn connect_as(address: SocketAddr, config: ClientConfig) -> io::Result<Self> {
         let name = ServerName::try_from("localhost").unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
         let mut stream = StreamOwned::new(connection, tcp(address)?);
@@ -43,6 +43,23 @@ impl Client<TcpStream> {
     pub fn plain(address: SocketAddr) -> io::Result<Self> {
         Ok(Self(tcp(address)?))
     }
+}
+
+/// TLS in these versions with this authority alone, and with this certificate where there is one.
+pub fn client_config(
+    authority: &[u8],
+    identity: Option<&Pair>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(authority.to_vec())).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots);
+    let Some(pair) = identity else { return config.with_no_client_auth() };
+    let chain = CertificateDer::pem_slice_iter(&pair.certificate).map(Result::unwrap).collect();
+    config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(&pair.key).unwrap()).unwrap()
 }
 
 fn tcp(address: SocketAddr) -> io::Result<TcpStream> {

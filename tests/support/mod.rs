@@ -3,7 +3,10 @@
 
 pub mod certificates;
 pub mod client;
+pub mod http2;
+pub mod program;
 pub mod recorded;
+pub mod running;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use serde_json::{Value, json};
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
 use session_webhook::server::router::{App, router};
+use session_webhook::server::tls::Handshake;
 use session_webhook::server::{Config, Limits, Listeners, Timeouts, TlsSource};
 use tower::ServiceExt;
 
@@ -134,10 +138,12 @@ pub fn config(tls: TlsSource) -> Config {
             handshake: PATIENCE,
             header: PATIENCE,
             idle: PATIENCE,
+            age: Duration::ZERO,
             drain_delay: Duration::ZERO,
             drain: PATIENCE,
         },
         tls,
+        handshake: Handshake::default(),
     }
 }
 

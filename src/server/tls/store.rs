@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::tls_rustls::RustlsConfig;
 use jiff::Timestamp;
+use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::clock;
-use super::{Certificate, Pair, PairFiles, Problem};
+use super::{Certificate, Handshake, Pair, PairFiles, Problem, read};
 use crate::metrics::{LoadLabel, Metrics};
 
 /// What is served, and what keeps newer files from being served.
@@ -18,17 +18,26 @@ use crate::metrics::{LoadLabel, Metrics};
 pub struct TlsStatus {
     /// The served certificate.
     pub certificate: Certificate,
-    /// How many pairs have been taken into service, the first included.
+    /// How often a pair, or authorities of clients, have been taken into service, the first time included.
     pub loads: u64,
     /// Why the files as they are now are not served.
     pub problem: Option<Problem>,
 }
 
+/// What makes a configuration of TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Material {
+    pair: Pair,
+    /// PEM, where clients need certificates.
+    authorities: Option<Vec<u8>>,
+}
+
 /// The served pair.
 pub struct TlsStore {
     files: Option<PairFiles>,
-    served: Pair,
-    config: RustlsConfig,
+    handshake: Handshake,
+    served: Material,
+    config: watch::Sender<Arc<ServerConfig>>,
     status: watch::Sender<TlsStatus>,
     metrics: Arc<Metrics>,
 }
@@ -39,27 +48,29 @@ impl TlsStore {
     /// # Errors
     ///
     /// A [`Problem`] when they hold no usable pair.
-    pub fn from_files(files: PairFiles, metrics: Arc<Metrics>) -> Result<Self, Problem> {
+    pub fn from_files(files: PairFiles, handshake: Handshake, metrics: Arc<Metrics>) -> Result<Self, Problem> {
         let pair = files.read()?;
-        Ok(Self { files: Some(files), ..Self::fixed(pair, metrics)? })
+        Ok(Self { files: Some(files), ..Self::fixed(pair, handshake, metrics)? })
     }
 
-    /// Serves one pair for good.
+    /// Serves one pair for good; authorities of clients are followed nevertheless.
     ///
     /// # Errors
     ///
     /// A [`Problem`] when it is not usable.
-    pub fn fixed(pair: Pair, metrics: Arc<Metrics>) -> Result<Self, Problem> {
-        let (config, certificate) = pair.open(clock())?;
+    pub fn fixed(pair: Pair, handshake: Handshake, metrics: Arc<Metrics>) -> Result<Self, Problem> {
+        let authorities = handshake.client_ca.as_deref().map(read).transpose()?;
+        let (config, certificate) = pair.open(&handshake, authorities.as_deref(), clock())?;
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         set_gauges(&metrics, &certificate);
         let status = watch::Sender::new(TlsStatus { certificate, loads: 1, problem: None });
-        Ok(Self { files: None, served: pair, config: RustlsConfig::from_config(config), status, metrics })
+        let config = watch::Sender::new(config);
+        Ok(Self { files: None, handshake, served: Material { pair, authorities }, config, status, metrics })
     }
 
-    /// What axum-server serves with; follows the files.
-    pub fn config(&self) -> RustlsConfig {
-        self.config.clone()
+    /// What rustls serves with, as it changes.
+    pub fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
+        self.config.subscribe()
     }
 
     /// What is served, as it changes.
@@ -70,13 +81,20 @@ impl TlsStore {
     /// Looks at the files at each `every`, for good. Polling, because a watch on a file dies when the kubelet swaps the
     /// directory that a mounted Secret lies in.
     pub async fn follow(mut self, every: Duration) {
-        let Some(files) = self.files.clone() else { return std::future::pending().await };
+        let (files, client_ca) = (self.files.clone(), self.handshake.client_ca.clone());
+        if files.is_none() && client_ca.is_none() {
+            return std::future::pending().await;
+        }
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let files = files.clone();
-            match spawn_blocking(move || files.read()).await {
+            let (files, client_ca, served) = (files.clone(), client_ca.clone(), self.served.pair.clone());
+            let look = move || {
+                let pair = files.map_or(Ok(served), |files| files.read())?;
+                Ok(Material { pair, authorities: client_ca.as_deref().map(read).transpose()? })
+            };
+            match spawn_blocking(look).await {
                 Ok(read) => self.look(read, clock()),
                 // Cancelled: the runtime ends.
                 Err(_) => return,
@@ -84,27 +102,42 @@ impl TlsStore {
         }
     }
 
-    /// Takes a new pair into service, or notes why not.
-    fn look(&mut self, read: Result<Pair, Problem>, now: Timestamp) {
-        match read.and_then(|pair| if pair == self.served { Ok(None) } else { Ok(Some((pair.open(now)?, pair))) }) {
-            Ok(None) => self.settle(None),
-            Ok(Some(((config, certificate), pair))) => {
-                self.config.reload_from_config(config);
-                self.served = pair;
-                self.metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
-                set_gauges(&self.metrics, &certificate);
-                tracing::info!(
-                    subject = certificate.subject,
-                    names = certificate.names.join(","),
-                    not_after = %certificate.not_after,
-                    "certificate reloaded"
-                );
-                self.status.send_modify(|status| {
-                    *status = TlsStatus { certificate, loads: status.loads + 1, problem: None };
-                });
+    /// Takes something new into service, or notes why not.
+    fn look(&mut self, read: Result<Material, Problem>, now: Timestamp) {
+        let opened = read.and_then(|material| {
+            if material == self.served {
+                return Ok(None);
             }
+            let opened = material.pair.open(&self.handshake, material.authorities.as_deref(), now)?;
+            Ok(Some((opened, material)))
+        });
+        match opened {
+            Ok(None) => self.settle(None),
+            Ok(Some(((config, certificate), material))) => self.take(config, certificate, material),
             Err(problem) => self.settle(Some(problem)),
         }
+    }
+
+    fn take(&mut self, config: Arc<ServerConfig>, certificate: Certificate, material: Material) {
+        self.served = material;
+        self.metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
+        set_gauges(&self.metrics, &certificate);
+        tracing::info!(
+            subject = certificate.subject,
+            names = certificate.names.join(","),
+            not_after = %certificate.not_after,
+            "certificate reloaded"
+        );
+        // Before the status: who has seen that, meets the new certificate.
+        self.config.send_replace(config);
+        self.status.send_modify(|status| {
+            let lost: Vec<_> =
+                status.certificate.names.iter().filter(|name| !certificate.names.contains(name)).collect();
+            if !lost.is_empty() {
+                tracing::warn!(?lost, "the new certificate does not stand for all names of the old one");
+            }
+            *status = TlsStatus { certificate, loads: status.loads + 1, problem: None };
+        });
     }
 
     /// Logs and counts a problem when it is not the one of the last look.

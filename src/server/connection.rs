@@ -1,0 +1,297 @@
+//! One connection: its handshake, its requests, and the ways in which it ends.
+
+use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request};
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use rustls::{AlertDescription, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower::ServiceExt;
+
+use super::log::{LONGEST_NAME, Throttle};
+use super::peer::{Closed, Peer};
+use super::tls::client_names;
+use super::{Stage, Timeouts};
+use crate::core::text::one_line;
+
+/// Largest head of an HTTP/1.1 request and largest list of headers in HTTP/2, bytes; an API server's has some hundred.
+const MAX_HEAD: u32 = 16 << 10;
+
+/// Requests at once on one HTTP/2 connection. An API server that has more opens another.
+const MAX_STREAMS: u32 = 100;
+
+/// What HTTP/2 clients may send ahead of being read, on one stream and on one connection, bytes.
+const WINDOW: u32 = 1 << 20;
+
+/// Streams that a client may reset before they were looked at, and that we may reset for its errors, until the connection
+/// is closed: honest clients reset one when their own time is up.
+const MAX_RESETS: usize = 20;
+
+/// What all connections share.
+pub(super) struct Shared {
+    routes: Router,
+    timeouts: Timeouts,
+    client_names: Vec<String>,
+    complaints: Throttle,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+    stage: watch::Receiver<Stage>,
+    http1: Builder<TokioExecutor>,
+    http2: Builder<TokioExecutor>,
+    requests: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new(
+        routes: Router,
+        timeouts: Timeouts,
+        client_names: Vec<String>,
+        tls: watch::Receiver<Arc<ServerConfig>>,
+        stage: watch::Receiver<Stage>,
+    ) -> Self {
+        let mut http = Builder::new(TokioExecutor::new());
+        // Time is kept here, for both versions alike.
+        http.http1().header_read_timeout(None).max_buf_size(MAX_HEAD as usize);
+        http.http2()
+            .max_header_list_size(MAX_HEAD)
+            .max_concurrent_streams(MAX_STREAMS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .max_pending_accept_reset_streams(MAX_RESETS)
+            .max_local_error_reset_streams(MAX_RESETS);
+        let (http1, http2) = (http.clone().http1_only(), http.http2_only());
+        let (complaints, requests) = (Throttle::new(), AtomicUsize::new(0));
+        Self { routes, timeouts, client_names, complaints, tls, stage, http1, http2, requests }
+    }
+
+    /// Requests that have no answer yet, on all connections.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stage(&self) -> watch::Receiver<Stage> {
+        self.stage.clone()
+    }
+}
+
+/// A request without an answer; ends on drop.
+struct InFlight(Arc<Shared>, Arc<Peer>);
+
+impl InFlight {
+    fn begin(shared: &Arc<Shared>, peer: &Arc<Peer>) -> Self {
+        shared.requests.fetch_add(1, Ordering::AcqRel);
+        peer.request_begins();
+        Self(Arc::clone(shared), Arc::clone(peer))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let Self(shared, peer) = self;
+        peer.request_ends();
+        shared.requests.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Marks requests over connections whose client is not one that is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnknownClient;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, stream: TcpStream) -> Closed {
+    let mut tls = shared.tls.clone();
+    let config = Arc::clone(&tls.borrow_and_update());
+    let mut stage = shared.stage();
+    // Answers are written as a whole; without this HTTP/2's small frames would wait for each other's acknowledgement.
+    let handshake = async { TlsAcceptor::from(config).accept(stream.set_nodelay(true).map(|()| stream)?).await };
+    let stream = tokio::select! {
+        done = timeout(shared.timeouts.handshake, handshake) => match done {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return failed(&error, &shared.complaints),
+            Err(_) => return Closed::HandshakeTimeout,
+        },
+        () = reached(&mut stage, Stage::Closing) => return Closed::Stopping,
+    };
+    peer.was_active();
+    talk(&shared, &peer, stream, tls).await
+}
+
+/// Tells failures that a person must do something about from those that any scanner causes.
+fn failed(error: &std::io::Error, complaints: &Throttle) -> Closed {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    let closed = match error {
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
+            Closed::ClientCertificate
+        }
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA,
+        )) => Closed::Distrusted,
+        _ => return Closed::Handshake,
+    };
+    if let (Some(error), Some(suppressed)) = (error, complaints.pass()) {
+        let reason = closed.reason();
+        tracing::warn!(reason, %error, suppressed, "handshake failed over a certificate");
+    }
+    closed
+}
+
+/// Whether the client's certificate has a name that is answered.
+fn is_known(stream: &TlsStream<TcpStream>, shared: &Shared) -> bool {
+    let allowed = &shared.client_names;
+    if allowed.is_empty() {
+        return true;
+    }
+    let names = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(client_names).unwrap_or_default();
+    let known = names.iter().any(|name| allowed.contains(name));
+    if let (false, Some(suppressed)) = (known, shared.complaints.pass()) {
+        let names = one_line(&names.join(", "), LONGEST_NAME);
+        tracing::warn!(names, suppressed, "client certificate is not among those of --client-name");
+    }
+    known
+}
+
+async fn talk(
+    shared: &Arc<Shared>,
+    peer: &Arc<Peer>,
+    stream: TlsStream<TcpStream>,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+) -> Closed {
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let known = is_known(&stream, shared);
+    let builder = if http2 { &shared.http2 } else { &shared.http1 };
+    let service = service_fn(|mut request| {
+        if !known {
+            request.extensions_mut().insert(UnknownClient);
+        }
+        answer(Arc::clone(shared), Arc::clone(peer), http2, request)
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut idle = pin!(idle(peer, &shared.timeouts));
+    let mut retire = pin!(retire(shared, peer, http2, tls));
+    let mut stage = shared.stage();
+    let mut closing = pin!(reached(&mut stage, Stage::Closing));
+    let (mut why, mut ending) = (None, false);
+    loop {
+        tokio::select! {
+            // What is known before a request is answered goes into its answer.
+            biased;
+            () = &mut closing, if !ending => {
+                ending = true;
+                why = Some(Closed::Stopping);
+                connection.as_mut().graceful_shutdown();
+            }
+            closed = &mut retire, if why.is_none() => {
+                why = Some(closed);
+                peer.retire();
+                if http2 {
+                    // GOAWAY names no last request until the client has read it, so none is lost.
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            result = &mut connection => return why.unwrap_or(if result.is_ok() { Closed::Client } else { Closed::Broken }),
+            closed = &mut idle => return why.unwrap_or(closed),
+        }
+    }
+}
+
+/// Waits until the connection should take no more requests. HTTP/1.1 says so with its next answer: closing an idle
+/// connection could meet a request that is on its way, which API servers do not send twice.
+async fn retire(shared: &Shared, peer: &Peer, http2: bool, mut tls: watch::Receiver<Arc<ServerConfig>>) -> Closed {
+    let mut stage = shared.stage();
+    let why = tokio::select! {
+        () = reached(&mut stage, Stage::Draining) => Closed::Stopping,
+        // An error is the end of the store: nothing is reloaded any more.
+        Ok(()) = tls.changed() => Closed::Reload,
+        () = age(shared.timeouts.age) => Closed::Age,
+    };
+    if http2 {
+        // A client that is told to go away before it asked anything asks elsewhere, which may be here again.
+        peer.first_request().await;
+    }
+    why
+}
+
+/// Waits until a connection is old. Zero is no limit.
+async fn age(limit: Duration) {
+    if limit.is_zero() {
+        std::future::pending::<()>().await;
+    }
+    // The standard library's only source of randomness.
+    let [random, ..] = RandomState::new().hash_one(()).to_ne_bytes();
+    sleep(lifetime(limit, random)).await;
+}
+
+/// Three to four quarters of `limit`, so that connections that were opened together do not end together.
+fn lifetime(limit: Duration, random: u8) -> Duration {
+    let quarter = limit / 4;
+    quarter * 3 + quarter / u32::from(u8::MAX) * u32::from(random)
+}
+
+/// Waits until nothing was asked for too long.
+async fn idle(peer: &Peer, timeouts: &Timeouts) -> Closed {
+    loop {
+        let (limit, closed) =
+            if peer.is_stranger() { (timeouts.header, Closed::HeaderTimeout) } else { (timeouts.idle, Closed::Idle) };
+        let now = Instant::now();
+        let deadline = peer.idle_since().unwrap_or(now) + limit;
+        if deadline <= now {
+            return closed;
+        }
+        // Not later than another look would be due if the first request came and was answered just now.
+        sleep_until(deadline.min(now + timeouts.idle)).await;
+    }
+}
+
+/// Waits for `wanted` or a later stage.
+pub(super) async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
+    if stage.wait_for(|stage| *stage >= wanted).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    http2: bool,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let in_flight = InFlight::begin(&shared, &peer);
+    let mut response = shared.routes.clone().oneshot(request).await?;
+    if !http2 && peer.is_retired() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    drop(in_flight);
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::lifetime;
+
+    #[test]
+    fn connections_live_for_three_to_four_quarters_of_their_age() {
+        let limit = Duration::from_mins(20);
+        assert_eq!(lifetime(limit, 0), Duration::from_mins(15));
+        assert!(lifetime(limit, 1) > lifetime(limit, 0));
+        assert!(lifetime(limit, u8::MAX) <= limit && lifetime(limit, u8::MAX) > Duration::from_mins(19));
+    }
+}

@@ -1,0 +1,93 @@
+//! What a handshake must be like: TLS versions, our own names, and who the client is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, ParsedCertificate, WebPkiClientVerifier};
+use rustls::version::TLS13;
+use rustls::{RootCertStore, SupportedProtocolVersion};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{Certificate, Problem, names};
+
+/// What a handshake must be like.
+#[derive(Debug, Clone, Default)]
+pub struct Handshake {
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// What clients call this server: the certificate must stand for each.
+    pub names: Vec<ServerName<'static>>,
+    /// PEM file with the authorities of client certificates; none: clients need no certificate.
+    pub client_ca: Option<PathBuf>,
+    /// Names in client certificates that are answered; none: any.
+    pub client_names: Vec<String>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum TlsVersion {
+    /// 1.2.
+    #[default]
+    #[value(name = "1.2")]
+    V1_2,
+    /// 1.3.
+    #[value(name = "1.3")]
+    V1_3,
+}
+
+static SINCE_1_3: [&SupportedProtocolVersion; 1] = [&TLS13];
+
+impl TlsVersion {
+    /// This version and the later ones.
+    pub(super) fn and_later(self) -> &'static [&'static SupportedProtocolVersion] {
+        match self {
+            Self::V1_2 => rustls::ALL_VERSIONS,
+            Self::V1_3 => &SINCE_1_3,
+        }
+    }
+}
+
+impl Handshake {
+    /// Whether a certificate stands for all names that clients use, judged as a client judges.
+    pub(super) fn check_names(&self, der: &CertificateDer<'_>, certificate: &Certificate) -> Result<(), Problem> {
+        let broken = |error: rustls::Error| Problem::Certificate(error.to_string());
+        let parsed = ParsedCertificate::try_from(der).map_err(broken)?;
+        match self.names.iter().find(|name| verify_server_name(&parsed, name).is_err()) {
+            None => Ok(()),
+            Some(name) => {
+                Err(Problem::WrongName { missing: name.to_str().into_owned(), names: certificate.names.clone() })
+            }
+        }
+    }
+}
+
+/// What rustls checks clients with; `authorities` is PEM.
+pub(super) fn client_verifier(
+    authorities: Option<&[u8]>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+    let Some(pem) = authorities else { return Ok(Arc::new(NoClientAuth)) };
+    let broken = |error: &dyn fmt::Display| Problem::ClientAuthority(error.to_string());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|error| broken(&error))?).map_err(|error| broken(&error))?;
+    }
+    match WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build() {
+        Ok(verifier) => Ok(verifier),
+        Err(error) => Err(broken(&error)),
+    }
+}
+
+/// The common names and the alternative names of a client's certificate; none when it cannot be read.
+pub(in super::super) fn client_names(der: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, x509)) = X509Certificate::from_der(der) else { return Vec::new() };
+    let common = x509.subject().iter_common_name().filter_map(|name| Some(name.as_str().ok()?.to_owned()));
+    common.chain(names(&x509).unwrap_or_default()).collect()
+}

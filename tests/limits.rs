@@ -1,0 +1,88 @@
+//! However many connections are opened, and however few the system grants, an honest client is answered.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::client::Client;
+use support::program::Program;
+use support::running::Running;
+use support::{eventually, review};
+
+fn body() -> Vec<u8> {
+    review().to_string().into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_silent_connections_locks_nobody_out_and_pushes_out_nobody_who_is_served() {
+    let server = Running::start(|config| config.limits.connections = 4);
+    let mut honest = server.connect();
+    assert!(honest.post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    let _flood: Vec<_> = (0..20).map(|_| Client::plain(server.listeners.webhook).unwrap()).collect();
+    eventually("the flood is cut", || server.closed("evicted") == 17).await;
+    assert_eq!(server.metrics.connections.get(), 4);
+
+    assert!(server.connect().post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    assert!(honest.post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    assert_eq!(server.metrics.connections_refused.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_that_were_served_make_place_for_a_new_one() {
+    let server = Running::start(|config| config.limits.connections = 3);
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert!(client.post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+        // The time of an answer is kept in milliseconds.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(server.connect().post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    assert_eq!(server.closed("evicted"), 1);
+    assert!(clients[0].response().is_err(), "the one that was idle for longest goes");
+    for client in &mut clients[1..] {
+        assert!(client.post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_connections_are_busy_a_new_one_is_refused() {
+    let server = Running::start(|config| config.limits.connections = 2);
+    let (mut one, rest) = server.half_a_request().await;
+    let _two = server.half_a_request().await;
+    assert!(Client::connect(server.listeners.webhook, &server.authority).is_err());
+    eventually("it is counted", || server.metrics.connections_refused.get() == 1).await;
+    one.send(&rest);
+    assert!(one.response().unwrap().starts_with("HTTP/1.1 200"));
+    assert!(server.connect().post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_counted_while_they_are_open() {
+    let server = Running::start(|_| {});
+    let mut client = server.connect();
+    client.post("/mutate", &body());
+    assert_eq!(server.metrics.connections.get(), 1);
+    drop(client);
+    eventually("the end is seen", || server.metrics.connections.get() == 0).await;
+    let mut garbage = Client::plain(server.listeners.webhook).unwrap();
+    garbage.send(b"GET / HTTP/1.1\r\n\r\n");
+    eventually("garbage is counted", || server.closed("handshake") == 1).await;
+}
+
+/// The real program with fewer files than connections, as in a container with a low limit.
+#[test]
+fn without_file_descriptors_it_makes_room_and_does_not_spin() {
+    const FILES: u64 = 48;
+    let started = Instant::now();
+    let mut program = Program::start("--max-connections 1000", FILES);
+    let _flood: Vec<_> = (0..4 * FILES).map(|_| Client::plain(program.webhook).unwrap()).collect();
+    program.logs("out of file descriptors; taking fewer connections from now on");
+    for _ in 0..3 {
+        assert!(program.connect().post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    }
+    let errors = program.metric("accept_errors_total");
+    let most = u64::try_from(started.elapsed().as_millis() / 50 + 1).unwrap();
+    assert!((1..=most).contains(&errors), "{errors} errors, {most} at most");
+    assert!(program.metric("connections") < FILES);
+}

@@ -1,0 +1,89 @@
+//! The real program, with its signals and its limits.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::Value;
+
+use super::PATIENCE;
+use super::client::Client;
+
+pub struct Program {
+    child: Child,
+    lines: Receiver<String>,
+    pub authority: Vec<u8>,
+    pub webhook: SocketAddr,
+    pub ops: SocketAddr,
+}
+
+impl Program {
+    /// Starts it with a throw-away certificate, these options, and at most so many open files.
+    pub fn start(options: &str, files: u64) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string()])
+            .arg(env!("CARGO_BIN_EXE_session-webhook"))
+            .args("serve --tls self-signed --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --log-format json".split(' '))
+            .args(options.split_whitespace())
+            .env_clear()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let mut pem = String::new();
+        while !pem.contains("END CERTIFICATE") {
+            pem.push_str(&lines.recv_timeout(PATIENCE).unwrap());
+            pem.push('\n');
+        }
+        let authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
+        let none = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut program = Self { child, lines, authority, webhook: none, ops: none };
+        let listening = program.logs("listening");
+        let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
+        (program.webhook, program.ops) = (address("listen"), address("ops_listen"));
+        program
+    }
+
+    /// Waits for the log line with this message.
+    pub fn logs(&mut self, message: &str) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never said {message:?}"));
+            match serde_json::from_str::<Value>(&line) {
+                Ok(line) if line["message"] == message => return line,
+                _ => {}
+            }
+        }
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.webhook, &self.authority).unwrap()
+    }
+
+    /// The value of a metric without labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = Client::plain(self.ops).unwrap().get("/metrics");
+        let name = format!("session_webhook_{name} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    }
+
+    pub fn terminate(&self) {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+    }
+
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+    }
+}
