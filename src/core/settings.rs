@@ -215,8 +215,12 @@ impl fmt::Display for Housekeeper {
 impl FromStr for Housekeeper {
     type Err = PatternError;
 
-    /// A value with a `/` and no `:` is a service account pattern, anything else a user name.
+    /// A value with a `/` and no `:`, or the user name of a service account, is a service account pattern, anything else
+    /// a user name.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Requester::ServiceAccount { namespace, name } = Requester::parse(text) {
+            return format!("{namespace}/{name}").parse().map(Self::Account);
+        }
         match text {
             "" => Err(PatternError),
             text if text.contains('/') && !text.contains(':') => text.parse().map(Self::Account),
@@ -265,6 +269,8 @@ mod tests {
         assert!(!account.matches(&Requester::parse("system:serviceaccount:default:generic-garbage-collector")));
         assert!(user.matches(&Requester::parse("system:kube-controller-manager")));
         assert!(!user.matches(&Requester::parse("alice")));
+        let name = "system:serviceaccount:kube-system:generic-garbage-collector";
+        assert!(name.parse::<Housekeeper>().unwrap().matches(&Requester::parse(name)));
         assert!("".parse::<Housekeeper>().is_err());
     }
 }
