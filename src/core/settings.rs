@@ -129,6 +129,16 @@ impl AccountPattern {
         Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
+    /// The namespace, or `*`.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The name, or `*`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the pattern stands for this requester; only a service account can match.
     pub fn matches(&self, requester: &Requester<'_>) -> bool {
         let part = |pattern: &str, part: &str| pattern == "*" || pattern == part;
