@@ -257,18 +257,6 @@ mod release {
     }
 
     #[test]
-    fn takes_a_duplicate_off_too_and_adds_none() {
-        let with_old = |old: Value, new: Value| {
-            let mut review = update_deleted("alice", "/metadata/finalizers", new);
-            review["request"]["oldObject"]["metadata"]["finalizers"] = old;
-            review
-        };
-        allows(Rule::Release, &with_old(json!(["a", "a"]), json!(["a"])));
-        allows(Rule::Release, &with_old(json!(["a", "b", "c"]), json!(["c", "a"])));
-        denies(Rule::ManualEdit, &with_old(json!(["a", "b", "c"]), json!(["a", "a"])));
-    }
-
-    #[test]
     fn changes_nothing_else() {
         let mut review = update_deleted("alice", "/metadata/finalizers", json!([]));
         review["request"]["object"]["status"]["active"] = json!(false);

@@ -1,5 +1,6 @@
 //! The decision, pure: bytes and a point in time in, a verdict and a patch out.
 
+pub mod cel;
 mod message;
 pub mod normalize;
 pub mod patch;

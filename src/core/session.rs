@@ -1,7 +1,7 @@
 //! A view over a Session's raw JSON: what the policy looks at is read, the rest is only compared.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
@@ -287,17 +287,14 @@ impl<'a> Session<'a> {
     pub fn only_lost_finalizers_since(&self, old: &Self) -> bool {
         let (new, old) = (self.finalizers(), old.finalizers());
         match (new, old) {
-            (Some(new), Some(old)) => new.len() < old.len() && is_part_of(&new, &old),
+            (Some(new), Some(old)) => new.len() < old.len() && new.is_subset(&old),
             _ => false,
         }
     }
 
-    /// Its finalizers, sorted; `None` where they are no list of strings.
-    fn finalizers(&self) -> Option<Vec<String>> {
-        let mut finalizers: Vec<_> =
-            self.metadata.get("finalizers").map_or(Some(Vec::new()), |raw| parsed(raw.get()))?;
-        finalizers.sort_unstable();
-        Some(finalizers)
+    /// Its finalizers; `None` where they are no list of strings.
+    fn finalizers(&self) -> Option<BTreeSet<String>> {
+        self.metadata.get("finalizers").map_or(Some(BTreeSet::new()), |raw| parsed(raw.get()))
     }
 
     /// What `spec` says about the dialect, by the types of two fields.
@@ -320,12 +317,6 @@ impl<'a> Session<'a> {
         };
         by_flag.or_else(by_key)
     }
-}
-
-/// Whether each of `few` is among `many`, as often; both sorted.
-fn is_part_of(few: &[String], many: &[String]) -> bool {
-    let mut many = many.iter();
-    few.iter().all(|one| many.by_ref().any(|other| other == one))
 }
 
 fn dialect_of_flag(flag: &Scalar<'_>) -> Option<Dialect> {

@@ -129,6 +129,16 @@ impl AccountPattern {
         Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
+    /// The namespace, or `*`.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The name, or `*`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the pattern stands for this requester; only a service account can match.
     pub fn matches(&self, requester: &Requester<'_>) -> bool {
         let part = |pattern: &str, part: &str| pattern == "*" || pattern == part;
@@ -215,8 +225,12 @@ impl fmt::Display for Housekeeper {
 impl FromStr for Housekeeper {
     type Err = PatternError;
 
-    /// A value with a `/` and no `:` is a service account pattern, anything else a user name.
+    /// A value with a `/` and no `:`, or the user name of a service account, is a service account pattern, anything else
+    /// a user name.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Requester::ServiceAccount { namespace, name } = Requester::parse(text) {
+            return format!("{namespace}/{name}").parse().map(Self::Account);
+        }
         match text {
             "" => Err(PatternError),
             text if text.contains('/') && !text.contains(':') => text.parse().map(Self::Account),
@@ -265,6 +279,8 @@ mod tests {
         assert!(!account.matches(&Requester::parse("system:serviceaccount:default:generic-garbage-collector")));
         assert!(user.matches(&Requester::parse("system:kube-controller-manager")));
         assert!(!user.matches(&Requester::parse("alice")));
+        let name = "system:serviceaccount:kube-system:generic-garbage-collector";
+        assert!(name.parse::<Housekeeper>().unwrap().matches(&Requester::parse(name)));
         assert!("".parse::<Housekeeper>().is_err());
     }
 }
