@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::router::App;
-use self::tls::{Pair, PairFiles, Problem, TlsStatus, TlsStore};
+use self::tls::{Offer, Pair, PairFiles, Problem, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 
@@ -92,6 +92,8 @@ pub enum TlsSource {
     Files(PairFiles, Duration),
     /// One pair, for good.
     Fixed(Pair),
+    /// The pair that stands here, and each that comes after it.
+    Offers(watch::Receiver<Offer>),
 }
 
 /// All that a server needs to know.
@@ -172,6 +174,7 @@ impl Server {
         let (tls, tls_poll) = match tls {
             TlsSource::Files(files, every) => (TlsStore::from_files(files, Arc::clone(&metrics))?, every),
             TlsSource::Fixed(pair) => (TlsStore::fixed(pair, Arc::clone(&metrics))?, TLS_POLL),
+            TlsSource::Offers(offers) => (TlsStore::from_offers(offers, Arc::clone(&metrics))?, TLS_POLL),
         };
         let (webhook_address, webhook) = listen("--listen", listeners.webhook)?;
         let (ops_address, ops) = listen("--ops-listen", listeners.ops)?;

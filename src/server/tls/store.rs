@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::clock;
-use super::{Certificate, Pair, PairFiles, Problem};
+use super::{Certificate, Offer, Pair, PairFiles, Problem};
 use crate::metrics::{LoadLabel, Metrics};
 
 /// What is served, and what keeps newer files from being served.
@@ -22,11 +22,14 @@ pub struct TlsStatus {
     pub loads: u64,
     /// Why the files as they are now are not served.
     pub problem: Option<Problem>,
+    /// Why clients do not trust what is served, where that is known.
+    pub distrust: Option<String>,
 }
 
 /// The served pair.
 pub struct TlsStore {
     files: Option<PairFiles>,
+    offers: Option<watch::Receiver<Offer>>,
     served: Pair,
     config: RustlsConfig,
     status: watch::Sender<TlsStatus>,
@@ -44,6 +47,18 @@ impl TlsStore {
         Ok(Self { files: Some(files), ..Self::fixed(pair, metrics)? })
     }
 
+    /// Serves what is offered, now and later: see [`TlsStore::follow`].
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] when the first pair is not usable.
+    pub fn from_offers(mut offers: watch::Receiver<Offer>, metrics: Arc<Metrics>) -> Result<Self, Problem> {
+        let Offer { pair, distrust } = offers.borrow_and_update().clone();
+        let store = Self::fixed(pair, metrics)?;
+        store.status.send_modify(|status| status.distrust = distrust);
+        Ok(Self { offers: Some(offers), ..store })
+    }
+
     /// Serves one pair for good.
     ///
     /// # Errors
@@ -53,8 +68,9 @@ impl TlsStore {
         let (config, certificate) = pair.open(clock())?;
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         set_gauges(&metrics, &certificate);
-        let status = watch::Sender::new(TlsStatus { certificate, loads: 1, problem: None });
-        Ok(Self { files: None, served: pair, config: RustlsConfig::from_config(config), status, metrics })
+        let status = watch::Sender::new(TlsStatus { certificate, loads: 1, problem: None, distrust: None });
+        let config = RustlsConfig::from_config(config);
+        Ok(Self { files: None, offers: None, served: pair, config, status, metrics })
     }
 
     /// What axum-server serves with; follows the files.
@@ -67,9 +83,12 @@ impl TlsStore {
         self.status.subscribe()
     }
 
-    /// Looks at the files at each `every`, for good. Polling, because a watch on a file dies when the kubelet swaps the
+    /// Looks at the files at each `every`, or waits for offers, for good. Polling, because a watch on a file dies when the kubelet swaps the
     /// directory that a mounted Secret lies in.
     pub async fn follow(mut self, every: Duration) {
+        if let Some(offers) = self.offers.take() {
+            return self.follow_offers(offers).await;
+        }
         let Some(files) = self.files.clone() else { return std::future::pending().await };
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -82,6 +101,18 @@ impl TlsStore {
                 Err(_) => return,
             }
         }
+    }
+
+    async fn follow_offers(mut self, mut offers: watch::Receiver<Offer>) {
+        while offers.changed().await.is_ok() {
+            let Offer { pair, distrust } = offers.borrow_and_update().clone();
+            self.look(Ok(pair.clone()), clock());
+            if self.served == pair {
+                self.status.send_modify(|status| status.distrust = distrust);
+            }
+        }
+        // Nobody offers any more: on with what there is.
+        std::future::pending::<()>().await;
     }
 
     /// Takes a new pair into service, or notes why not.
@@ -100,7 +131,8 @@ impl TlsStore {
                     "certificate reloaded"
                 );
                 self.status.send_modify(|status| {
-                    *status = TlsStatus { certificate, loads: status.loads + 1, problem: None };
+                    let (loads, distrust) = (status.loads + 1, status.distrust.take());
+                    *status = TlsStatus { certificate, loads, problem: None, distrust };
                 });
             }
             Err(problem) => self.settle(Some(problem)),
