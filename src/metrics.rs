@@ -43,6 +43,10 @@ pub struct Metrics {
     pub certificate_not_after: Gauge,
     /// Looks at changed certificate files, by what came of them.
     pub certificate_loads: Family<LoadLabel, Counter>,
+    /// End of the self-managed authority's life, seconds since 1970; 0 where there is none.
+    pub authority_not_after: Gauge,
+    /// What was done about the self-managed certificate.
+    pub authority_steps: Family<StepLabels, Counter>,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// What their bodies are charged with, bytes.
@@ -108,6 +112,15 @@ pub struct RuleLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LoadLabel {
     /// `loaded`, or why the last good pair was kept.
+    pub result: &'static str,
+}
+
+/// Labels of [`Metrics::authority_steps`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StepLabels {
+    /// What was done, `repair-bundle` for example.
+    pub step: &'static str,
+    /// `done`, `outrun` by another replica, or `failed`.
     pub result: &'static str,
 }
 
@@ -190,6 +203,11 @@ impl Metrics {
         r.add_with_unit("tls_certificate_not_after", help, Unit::Seconds, &certificate_not_after);
         let certificate_loads = Family::default();
         r.add("tls_reloads", "Looks at new certificate files, by what came of them", &certificate_loads);
+        let authority_not_after = Gauge::default();
+        let help = "End of the self-managed authority's life, since 1970";
+        r.add_with_unit("tls_authority_not_after", help, Unit::Seconds, &authority_not_after);
+        let authority_steps = Family::default();
+        r.add("tls_self_managed_steps", "What was done about the self-managed certificate", &authority_steps);
         let requests_in_flight = Gauge::default();
         r.add("in_flight_requests", "Requests being worked on", &requests_in_flight);
         let bytes_in_flight = Gauge::default();
@@ -214,6 +232,8 @@ impl Metrics {
             certificate_not_before,
             certificate_not_after,
             certificate_loads,
+            authority_not_after,
+            authority_steps,
             requests_in_flight,
             bytes_in_flight,
         }
@@ -238,7 +258,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 #[cfg(test)]
 mod tests {
-    use super::{LoadLabel, Metrics, RefusalLabels, ReviewLabels, RuleLabel, WebhookLabel};
+    use super::{LoadLabel, Metrics, RefusalLabels, ReviewLabels, RuleLabel, StepLabels, WebhookLabel};
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
     use crate::core::rule::Rule;
@@ -256,6 +276,7 @@ mod tests {
         metrics.refused.get_or_create(&RefusalLabels { code: 404, reason: "unknown-path" }).inc();
         metrics.broken_invariants.get_or_create(&RuleLabel { rule: Rule::StartMoved }).inc();
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
+        metrics.authority_steps.get_or_create(&StepLabels { step: "bootstrap", result: "done" }).inc();
         let text = metrics.encode();
         for name in metrics.names() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");
