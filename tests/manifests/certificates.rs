@@ -36,7 +36,7 @@ fn no_key_and_no_authority_is_in_version_control() {
         assert!(!text.contains("-----BEGIN"), "{file}");
         assert!(!text.contains("caBundle: "), "{file}");
     }
-    for folder in ["manifests/base", CERT_MANAGER, "manifests/overlays/fail-open"] {
+    for folder in ["manifests/base", CERT_MANAGER, "manifests/overlays/fail-open", "manifests/overlays/self-managed"] {
         let rendered = kustomize(folder);
         assert_eq!(ca_bundles(&rendered), [Value::Null, Value::Null, Value::Null], "{folder}");
         assert_eq!(rendered.of_kind("Secret").count(), 0, "{folder}");
