@@ -6,6 +6,7 @@
 //! wraps the answer. [`core`] is pure: no clock, no files, no network; the rest is the shell around it.
 
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod core;
 pub mod metrics;

@@ -51,6 +51,10 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// Errors of the operating system when taking a connection.
     pub accept_errors: Counter,
+    /// End of the self-managed authority's life, seconds since 1970; 0 where there is none.
+    pub authority_not_after: Gauge,
+    /// What was done about the self-managed certificate.
+    pub authority_steps: Family<StepLabels, Counter>,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
@@ -126,6 +130,15 @@ pub struct LoadLabel {
 pub struct ClosedLabel {
     /// One word for why.
     pub reason: &'static str,
+}
+
+/// Labels of [`Metrics::authority_steps`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StepLabels {
+    /// What was done, `repair-bundle` for example.
+    pub step: &'static str,
+    /// `done`, `outrun` by another replica, or `failed`.
+    pub result: &'static str,
 }
 
 /// Declares a closed set of label values.
@@ -215,6 +228,11 @@ impl Metrics {
         r.add("connections_refused", "Connections closed at once because all others were busy", &connections_refused);
         let accept_errors = Counter::default();
         r.add("accept_errors", "Errors of the operating system when taking a connection", &accept_errors);
+        let authority_not_after = Gauge::default();
+        let help = "End of the self-managed authority's life, since 1970";
+        r.add_with_unit("tls_authority_not_after", help, Unit::Seconds, &authority_not_after);
+        let authority_steps = Family::default();
+        r.add("tls_self_managed_steps", "What was done about the self-managed certificate", &authority_steps);
         let requests_in_flight = Gauge::default();
         r.add("in_flight_requests", "Requests whose body is arriving or being decided", &requests_in_flight);
         let decisions_in_flight = Gauge::default();
@@ -245,6 +263,8 @@ impl Metrics {
             connections_closed,
             connections_refused,
             accept_errors,
+            authority_not_after,
+            authority_steps,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
@@ -270,7 +290,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 #[cfg(test)]
 mod tests {
-    use super::{ClosedLabel, LoadLabel, Metrics, RefusalLabels, ReviewLabels, RuleLabel, WebhookLabel};
+    use super::{ClosedLabel, LoadLabel, Metrics, RefusalLabels, ReviewLabels, RuleLabel, StepLabels, WebhookLabel};
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
     use crate::core::rule::Rule;
@@ -289,6 +309,7 @@ mod tests {
         metrics.broken_invariants.get_or_create(&RuleLabel { rule: Rule::StartMoved }).inc();
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         metrics.connections_closed.get_or_create(&ClosedLabel { reason: "idle" }).inc();
+        metrics.authority_steps.get_or_create(&StepLabels { step: "bootstrap", result: "done" }).inc();
         let text = metrics.encode();
         for name in metrics.names() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");

@@ -39,3 +39,28 @@ fn the_core_uses_only_what_is_pure() {
     }
     assert!(seen > 20, "only {seen} use lines were read");
 }
+
+/// Deciding what to do next about certificates knows no API server, and nothing outside of `src/cluster` speaks to one.
+#[test]
+fn only_the_cluster_folder_speaks_to_the_api_server() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut seen = 0;
+    let mut folders = vec![folder.clone()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            seen += 1;
+            let source = std::fs::read_to_string(&path).unwrap();
+            let speaks = ["kube::Client", "kube::{", "kube::Api", "kube::api"].iter().any(|word| source.contains(word));
+            let pure = path.ends_with("authority/state.rs") || path.ends_with("authority/material.rs");
+            let may = path.starts_with(folder.join("cluster")) && !pure;
+            assert!(may || !speaks, "{} speaks to the API server", path.display());
+            assert!(!pure || !source.contains("kube::") && !source.contains("clock()"), "{}", path.display());
+        }
+    }
+    assert!(seen > 20, "only {seen} files were read");
+}

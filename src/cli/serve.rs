@@ -2,17 +2,23 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{fail, refuse};
+use crate::cluster::authority::material::Lives;
+use crate::cluster::authority::state::Wishes;
+use crate::cluster::authority::{self, Keeper, Names};
 use crate::config::{ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode};
 use crate::core::settings::{AccountPattern, Settings};
-use crate::server::tls::{PairFiles, SelfSigned, self_signed};
+use crate::metrics::Metrics;
+use crate::server::router::App;
+use crate::server::tls::{Offer, PairFiles, SelfSigned, self_signed};
 use crate::server::{Config, Server, TlsSource, clock};
 use crate::telemetry;
 
@@ -59,8 +65,8 @@ impl Serve {
     /// Serves until a signal says to stop.
     pub(super) fn run(self) -> ExitCode {
         let logs = self.logs.clone();
-        let config = match self.checked() {
-            Ok((config, doubts)) => {
+        let (config, managed) = match self.checked() {
+            Ok((config, managed, doubts)) => {
                 if let Err(error) = telemetry::init(&logs) {
                     fail(&error);
                     return ExitCode::FAILURE;
@@ -69,12 +75,12 @@ impl Serve {
                 for doubt in doubts {
                     tracing::warn!(doubt, "questionable configuration");
                 }
-                config
+                (config, managed)
             }
             Err(error) => return refuse(&error),
         };
         match tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-            let result = runtime.block_on(serve(config));
+            let result = runtime.block_on(serve(config, managed));
             // What is still in flight was given its time.
             runtime.shutdown_background();
             result
@@ -87,8 +93,8 @@ impl Serve {
         }
     }
 
-    /// The server's configuration, and what is questionable about it.
-    fn checked(self) -> Result<(Config, Vec<String>), ConfigError> {
+    /// The server's configuration, what is to be done in the cluster for it, and what is questionable about it.
+    fn checked(self) -> Result<(Config, Option<SelfManaged>, Vec<String>), ConfigError> {
         let Self { config: _, server, tls: tls_args, policy, logs: _ } = self;
         let doubts = [policy.doubts(), tls_args.doubts()].concat();
         let handshake = tls_args.handshake()?;
@@ -99,20 +105,47 @@ impl Serve {
             let text = format!("--listen and --ops-listen are both {}: choose two", listeners.webhook);
             return Err(ConfigError::Contradiction(text));
         }
-        let tls = match server.tls {
-            TlsMode::Files => TlsSource::Files(
-                PairFiles { certificate: server.tls_cert, key: server.tls_key },
-                server.tls_poll.unsigned(),
-            ),
-            TlsMode::SelfSigned => {
-                let made = self_signed(&tls_args.tls_name, clock())
-                    .map_err(|error| ConfigError::Contradiction(format!("--tls-name: {error}")))?;
-                tell_how_to_trust(&made);
-                TlsSource::Fixed(made.pair)
-            }
-        };
-        Ok((Config { settings: policy.settings(), listeners, limits, timeouts, tls, handshake }, doubts))
+        let (tls, managed) = tls(server, &tls_args.tls_name)?;
+        Ok((Config { settings: policy.settings(), listeners, limits, timeouts, tls, handshake }, managed, doubts))
     }
+}
+
+/// What `--tls self-managed` looks after, and where it tells what to serve.
+struct SelfManaged {
+    secret: String,
+    service: String,
+    configuration: String,
+    further_names: Vec<String>,
+    offers: watch::Sender<Offer>,
+}
+
+fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Option<SelfManaged>), ConfigError> {
+    let throw_away =
+        || self_signed(names, clock()).map_err(|error| ConfigError::Contradiction(format!("--tls-name: {error}")));
+    Ok(match server.tls {
+        TlsMode::Files => {
+            let files = PairFiles { certificate: server.tls_cert, key: server.tls_key };
+            (TlsSource::Files(files, server.tls_poll.unsigned()), None)
+        }
+        TlsMode::SelfSigned => {
+            let made = throw_away()?;
+            tell_how_to_trust(&made);
+            (TlsSource::Fixed(made.pair), None)
+        }
+        TlsMode::SelfManaged => {
+            // Until the Secret is read: probes and signals are answered while the API server is away.
+            let distrust = Some("the Secret with the serving certificate has not been read yet".to_owned());
+            let (offers, offered) = watch::channel(Offer { pair: throw_away()?.pair, distrust });
+            let managed = SelfManaged {
+                secret: server.tls_secret,
+                service: server.tls_service,
+                configuration: server.webhook_configuration,
+                further_names: names.to_vec(),
+                offers,
+            };
+            (TlsSource::Offers(offered), Some(managed))
+        }
+    })
 }
 
 /// Prints the throw-away authority, on standard error.
@@ -139,7 +172,7 @@ fn log_policy(settings: &Settings) {
     );
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, managed: Option<SelfManaged>) -> anyhow::Result<()> {
     let (tell, stop) = mpsc::channel(2);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -154,5 +187,27 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             }
         }
     });
-    Ok(Server::bind(config)?.run(stop).await?)
+    let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
+    let keeper = match managed {
+        Some(managed) => Some(managed.keeper(&metrics).await?),
+        None => None,
+    };
+    let app = App::new(config.settings.clone(), config.limits, Arc::clone(&metrics));
+    let server = Server::bind_app(config, app, metrics)?;
+    // Ends with the runtime.
+    if let Some((keeper, offers)) = keeper {
+        tokio::spawn(keeper.keep(offers));
+    }
+    Ok(server.run(stop).await?)
+}
+
+impl SelfManaged {
+    async fn keeper(self, metrics: &Arc<Metrics>) -> anyhow::Result<(Keeper, watch::Sender<Offer>)> {
+        let Self { secret, service, configuration, further_names, offers } = self;
+        let (client, namespace) = authority::connect().await?;
+        let names = authority::service_names(&service, &namespace).into_iter().chain(further_names).collect();
+        let wishes = Wishes { names, lives: Lives::default() };
+        let objects = Names { namespace, secret, configuration };
+        Ok((Keeper::new(&client, objects, wishes, clock, Arc::clone(metrics)), offers))
+    }
 }

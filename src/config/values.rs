@@ -110,6 +110,19 @@ pub fn exact_account(text: &str) -> Result<AccountPattern, String> {
     if pattern.is_wildcard() { Err(accepted.to_owned()) } else { Ok(pattern) }
 }
 
+/// A clap value parser for the name of a Kubernetes object.
+pub(super) fn object_name(text: &str) -> Result<String, String> {
+    let labels = text.split('.').all(|label| {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        label.chars().all(inner) && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    });
+    if labels && text.len() <= 253 {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a Kubernetes name: lower case letters, digits, `-` and `.`".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -161,6 +174,18 @@ mod tests {
     #[case("99999999999999Gi")]
     fn a_malformed_byte_size_is_refused(#[case] text: &str) {
         assert!(text.parse::<ByteSize>().is_err());
+    }
+
+    #[rstest]
+    #[case("session-webhook", true)]
+    #[case("a.b-c.1", true)]
+    #[case("", false)]
+    #[case("Session", false)]
+    #[case("a/b", false)]
+    #[case("a..b", false)]
+    #[case("-a", false)]
+    fn an_object_name_is_one_that_kubernetes_takes(#[case] text: &str, #[case] accepted: bool) {
+        assert_eq!(super::object_name(text).is_ok(), accepted);
     }
 
     #[rstest]

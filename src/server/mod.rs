@@ -23,7 +23,7 @@ use tokio::time::{sleep, timeout};
 use self::connection::Shared;
 use self::connections::Connections;
 use self::router::App;
-use self::tls::{Handshake, Pair, PairFiles, Problem, TlsStatus, TlsStore};
+use self::tls::{Handshake, Offer, Pair, PairFiles, Problem, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 
@@ -105,6 +105,8 @@ pub enum TlsSource {
     Files(PairFiles, Duration),
     /// One pair, for good.
     Fixed(Pair),
+    /// The pair that stands here, and each that comes after it.
+    Offers(watch::Receiver<Offer>),
 }
 
 /// All that a server needs to know.
@@ -193,6 +195,7 @@ impl Server {
         let (tls, tls_poll) = match tls {
             TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
             TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
+            TlsSource::Offers(offers) => (TlsStore::from_offers(offers, handshake, Arc::clone(&metrics))?, TLS_POLL),
         };
         let (webhook_address, webhook) = listen("--listen", listeners.webhook, tokio::net::TcpListener::from_std)?;
         let (ops_address, mut ops) = listen("--ops-listen", listeners.ops, axum_server::from_tcp)?;

@@ -40,10 +40,13 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else if status.certificate.not_after < clock() {
         (StatusCode::SERVICE_UNAVAILABLE, "the served certificate has expired")
+    } else if let Some(distrust) = &status.distrust {
+        (StatusCode::SERVICE_UNAVAILABLE, distrust.as_str())
     } else {
         (StatusCode::OK, "ok")
     };
-    let problem = status.problem.map(|problem| format!("new files not served: {problem}\n")).unwrap_or_default();
+    let problem =
+        status.problem.as_ref().map(|problem| format!("new files not served: {problem}\n")).unwrap_or_default();
     (code, format!("{verdict}\n{}\n{problem}", status.certificate))
 }
 

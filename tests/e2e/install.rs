@@ -57,8 +57,13 @@ fn binding(role: &str, subjects: &[Value]) -> (String, Value) {
 
 /// The objects of `manifests/base`.
 fn base() -> Vec<Value> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/base");
-    let output = Command::new("kubectl").args(["kustomize", folder]).output().expect("kubectl is needed");
+    rendered("base")
+}
+
+/// The objects of a folder of `manifests`.
+pub(crate) fn rendered(folder: &str) -> Vec<Value> {
+    let folder = format!("{}/manifests/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("kubectl").args(["kustomize", &folder]).output().expect("kubectl is needed");
     assert!(output.status.success(), "kubectl kustomize: {}", String::from_utf8_lossy(&output.stderr));
     serde_saphyr::from_multiple(&String::from_utf8(output.stdout).unwrap()).unwrap()
 }

@@ -18,6 +18,7 @@
 mod control_plane;
 mod install;
 mod kubectl;
+mod managed;
 mod pki;
 mod process;
 mod report;

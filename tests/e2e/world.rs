@@ -98,6 +98,16 @@ impl World {
         account(&self.cluster, &self.admin, namespace, name).await
     }
 
+    /// A token of a service account.
+    pub(crate) async fn token(&self, namespace: &str, name: &str) -> String {
+        token(&self.admin, namespace, name).await
+    }
+
+    /// Where logs and credentials of this run are.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.cluster.admin_kubeconfig().parent().unwrap().to_owned()
+    }
+
     /// Goes on with another form of HobbyFarm's resource. All Sessions go; the webhook stays installed.
     pub(crate) async fn change_form(&mut self, form: Form) {
         let all = Request::delete_path(sessions_path(HOBBYFARM), "Background");
@@ -134,6 +144,12 @@ impl World {
 
 /// A client with a token of this service account, as its pods have one.
 async fn account(cluster: &ControlPlane, admin: &Writer, namespace: &str, name: &str) -> Writer {
+    let token = token(admin, namespace, name).await;
+    let credentials = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
+    Writer { user: format!("system:serviceaccount:{namespace}:{name}"), client: cluster.client(credentials) }
+}
+
+async fn token(admin: &Writer, namespace: &str, name: &str) -> String {
     let request = json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
@@ -141,9 +157,7 @@ async fn account(cluster: &ControlPlane, admin: &Writer, namespace: &str, name: 
     });
     let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
     let reply = accepts(admin, Request::post(path, request)).await;
-    let token = reply.body["status"]["token"].as_str().unwrap().to_owned();
-    let credentials = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
-    Writer { user: format!("system:serviceaccount:{namespace}:{name}"), client: cluster.client(credentials) }
+    reply.body["status"]["token"].as_str().unwrap().to_owned()
 }
 
 /// Waits until the API server serves this form: its schema takes the dialect's Session, and a new one keeps its status

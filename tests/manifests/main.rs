@@ -11,5 +11,6 @@
 
 mod certificates;
 mod render;
+mod self_managed;
 mod webhooks;
 mod workload;

@@ -46,6 +46,15 @@ impl fmt::Debug for Pair {
     }
 }
 
+/// A pair that is handed over to be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// What to serve.
+    pub pair: Pair,
+    /// Why clients do not trust it yet, where they do not: then the server is not ready.
+    pub distrust: Option<String>,
+}
+
 /// Where a pair is read from.
 #[derive(Debug, Clone)]
 pub struct PairFiles {

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::clock;
-use super::{Certificate, Handshake, Pair, PairFiles, Problem, read};
+use super::{Certificate, Handshake, Offer, Pair, PairFiles, Problem, read};
 use crate::metrics::{LoadLabel, Metrics};
 
 /// What is served, and what keeps newer files from being served.
@@ -22,6 +22,8 @@ pub struct TlsStatus {
     pub loads: u64,
     /// Why the files as they are now are not served.
     pub problem: Option<Problem>,
+    /// Why clients do not trust what is served, where that is known.
+    pub distrust: Option<String>,
 }
 
 /// What makes a configuration of TLS.
@@ -35,6 +37,7 @@ struct Material {
 /// The served pair.
 pub struct TlsStore {
     files: Option<PairFiles>,
+    offers: Option<watch::Receiver<Offer>>,
     handshake: Handshake,
     served: Material,
     config: watch::Sender<Arc<ServerConfig>>,
@@ -53,6 +56,22 @@ impl TlsStore {
         Ok(Self { files: Some(files), ..Self::fixed(pair, handshake, metrics)? })
     }
 
+    /// Serves what is offered, now and later: see [`TlsStore::follow`].
+    ///
+    /// # Errors
+    ///
+    /// A [`Problem`] when the first pair is not usable.
+    pub fn from_offers(
+        mut offers: watch::Receiver<Offer>,
+        handshake: Handshake,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Problem> {
+        let Offer { pair, distrust } = offers.borrow_and_update().clone();
+        let store = Self::fixed(pair, handshake, metrics)?;
+        store.status.send_modify(|status| status.distrust = distrust);
+        Ok(Self { offers: Some(offers), ..store })
+    }
+
     /// Serves one pair for good; authorities of clients are followed nevertheless.
     ///
     /// # Errors
@@ -63,9 +82,17 @@ impl TlsStore {
         let (config, certificate) = pair.open(&handshake, authorities.as_deref(), clock())?;
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         set_gauges(&metrics, &certificate);
-        let status = watch::Sender::new(TlsStatus { certificate, loads: 1, problem: None });
+        let status = watch::Sender::new(TlsStatus { certificate, loads: 1, problem: None, distrust: None });
         let config = watch::Sender::new(config);
-        Ok(Self { files: None, handshake, served: Material { pair, authorities }, config, status, metrics })
+        Ok(Self {
+            files: None,
+            offers: None,
+            handshake,
+            served: Material { pair, authorities },
+            config,
+            status,
+            metrics,
+        })
     }
 
     /// What rustls serves with, as it changes.
@@ -78,9 +105,12 @@ impl TlsStore {
         self.status.subscribe()
     }
 
-    /// Looks at the files at each `every`, for good. Polling, because a watch on a file dies when the kubelet swaps the
+    /// Looks at the files at each `every`, or waits for offers, for good. Polling, because a watch on a file dies when the kubelet swaps the
     /// directory that a mounted Secret lies in.
     pub async fn follow(mut self, every: Duration) {
+        if let Some(offers) = self.offers.take() {
+            return self.follow_offers(offers).await;
+        }
         let (files, client_ca) = (self.files.clone(), self.handshake.client_ca.clone());
         if files.is_none() && client_ca.is_none() {
             return std::future::pending().await;
@@ -100,6 +130,19 @@ impl TlsStore {
                 Err(_) => return,
             }
         }
+    }
+
+    async fn follow_offers(mut self, mut offers: watch::Receiver<Offer>) {
+        while offers.changed().await.is_ok() {
+            let Offer { pair, distrust } = offers.borrow_and_update().clone();
+            let authorities = self.served.authorities.clone();
+            self.look(Ok(Material { pair: pair.clone(), authorities }), clock());
+            if self.served.pair == pair {
+                self.status.send_modify(|status| status.distrust = distrust);
+            }
+        }
+        // Nobody offers any more: on with what there is.
+        std::future::pending::<()>().await;
     }
 
     /// Takes something new into service, or notes why not.
@@ -136,7 +179,8 @@ impl TlsStore {
             if !lost.is_empty() {
                 tracing::warn!(?lost, "the new certificate does not stand for all names of the old one");
             }
-            *status = TlsStatus { certificate, loads: status.loads + 1, problem: None };
+            let (loads, distrust) = (status.loads + 1, status.distrust.take());
+            *status = TlsStatus { certificate, loads, problem: None, distrust };
         });
     }
 

@@ -8,6 +8,7 @@ mod outage;
 mod people_with_kubectl;
 mod repairs;
 mod scope;
+mod self_managed;
 
 use futures::future::LocalBoxFuture;
 
@@ -67,6 +68,9 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     modes::audit_lets_pass_silently,
     modes::break_glass_lets_a_person_write_with_a_warning,
     modes::impersonation_can_be_allowed,
+    self_managed::replicas_that_start_at_once_agree_and_repair_what_is_emptied,
+    self_managed::killed_between_any_two_steps_of_its_start_it_works_when_it_is_back,
+    self_managed::certificates_and_authorities_change_without_a_failed_call,
     outage::people_stay_locked_out,
     outage::hobbyfarm_goes_on_where_the_server_knows_match_conditions,
     outage::deleting_goes_on,

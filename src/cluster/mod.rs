@@ -1,0 +1,3 @@
+//! What this program does in the cluster itself: the only users of [`kube::Client`].
+
+pub mod authority;
