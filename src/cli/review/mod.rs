@@ -69,7 +69,8 @@ Examples:
       session-webhook review --session new.yaml --old old.yaml --subresource status \\
           --as system:serviceaccount:hobbyfarm-system:hobbyfarm-session
   With the configuration of a cluster:
-      kubectl get configmap -n hobbyfarm-system session-webhook -o jsonpath='{.data.config\\.yaml}' > config.yaml
+      kubectl -n hobbyfarm-session-webhook get configmap -l app.kubernetes.io/name=session-webhook \\
+          -o jsonpath='{.items[-1:].data.config\\.yaml}' > config.yaml
       session-webhook review recorded.json --config config.yaml";
 
 impl ReviewArgs {
