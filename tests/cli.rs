@@ -1,12 +1,21 @@
 //! The program as a person at a terminal uses it: `review`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "this is test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this is test code"
+)]
+
+mod support;
 
 use std::path::PathBuf;
 
 use assert_cmd::Command;
 use rstest::rstest;
 use serde_json::{Value, json};
+use session_webhook::core::review::Webhook;
 use tempfile::TempDir;
 
 const SESSION: &str = "
@@ -69,6 +78,22 @@ fn several_reviews_are_answered_one_after_the_other() {
     let yaml = format!("---\n{allowed}\n---\n{denied}\n");
     let (code, responses, _) = run(review().write_stdin(yaml));
     assert_eq!((code, responses.len()), (1, 2));
+}
+
+#[test]
+fn every_recorded_review_gets_the_rule_and_verdict_of_the_policy() {
+    let requests = support::recorded::recorded();
+    let stream: Vec<u8> = requests.iter().flat_map(|request| request.body.clone()).collect();
+    let accounts =
+        ["session", "gargantua", "user"].map(|name| format!("--service-account=hobbyfarm-system/hobbyfarm-{name}"));
+    let (code, responses, told) = run(review().args(["--webhook", "validate"]).args(accounts).write_stdin(stream));
+    assert_eq!((code, responses.len()), (1, requests.len()), "{told}");
+    for (request, response) in requests.iter().zip(&responses) {
+        let decision = support::recorded::decide(&support::recorded::shipped(), Webhook::Validate, &request.json());
+        let answered = &response["response"]["auditAnnotations"];
+        let expected = (json!(decision.rule.name()), json!(decision.name()));
+        assert_eq!((&answered["rule"], &answered["decision"]), (&expected.0, &expected.1), "{}", request.scenario);
+    }
 }
 
 #[test]
