@@ -106,3 +106,17 @@ async fn the_reason_of_a_refusal_reaches_a_client_that_sends_its_body_first() {
     let answer = server.connect().post("/mutate", &vec![b' '; session_webhook::server::MAX_BODY + 1]);
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_are_sent_before_their_answers_are_answered_in_turn() {
+    let server = Running::start(|_| ());
+    let mut client = server.connect();
+    let body = review().to_string();
+    for path in ["/mutate", "/nowhere", "/validate"] {
+        client.send(format!("{}{body}", post_head(path, body.len())).as_bytes());
+    }
+    for code in ["200", "404", "200"] {
+        let answer = client.response().unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
+    }
+}
