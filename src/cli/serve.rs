@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
@@ -14,6 +15,7 @@ use super::{fail, refuse};
 use crate::cluster::authority::material::Lives;
 use crate::cluster::authority::state::Wishes;
 use crate::cluster::authority::{self, Keeper, Names};
+use crate::cluster::client;
 use crate::config::{ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode};
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
@@ -87,7 +89,7 @@ impl Serve {
         }) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                fail(&error);
+                fail(&format_args!("{error:#}"));
                 ExitCode::FAILURE
             }
         }
@@ -204,7 +206,7 @@ async fn serve(config: Config, managed: Option<SelfManaged>) -> anyhow::Result<(
 impl SelfManaged {
     async fn keeper(self, metrics: &Arc<Metrics>) -> anyhow::Result<(Keeper, watch::Sender<Offer>)> {
         let Self { secret, service, configuration, further_names, offers } = self;
-        let (client, namespace) = authority::connect().await?;
+        let (client, namespace) = client::connect().await.context("--tls self-managed")?;
         let names = authority::service_names(&service, &namespace).into_iter().chain(further_names).collect();
         let wishes = Wishes { names, lives: Lives::default() };
         let objects = Names { namespace, secret, configuration };

@@ -1,6 +1,8 @@
 //! The decision, pure: bytes and a point in time in, a verdict and a patch out.
 
+pub mod backfill;
 pub mod cel;
+pub mod duration;
 mod message;
 pub mod normalize;
 pub mod patch;

@@ -35,7 +35,7 @@ impl Edit {
 }
 
 /// Two quotes of this length, the longest path and the words between them make less than 120 characters.
-const LONGEST_QUOTE: usize = 40;
+pub(super) const LONGEST_QUOTE: usize = 40;
 
 /// How far ahead defaults lie.
 #[derive(Debug, Clone, Copy)]
@@ -50,14 +50,12 @@ pub struct Timeouts {
 ///
 /// Idempotent: a session with the edits applied needs none. A status that is no object is left alone.
 pub fn normalize(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, now: Instant) -> Vec<Edit> {
-    if matches!(session.status(), Status::Other) {
-        return Vec::new();
-    }
-    let mut normalizer = Normalizer { session, dialect, timeouts, now, edits: Vec::new() };
-    let flags = normalizer.flags();
-    normalizer.pause_time(flags.paused);
-    normalizer.times(flags.finished);
-    normalizer.edits
+    Normalizer { session, dialect, timeouts, now, replace: false, edits: Vec::new() }.edits()
+}
+
+/// As [`normalize`], but a time that cannot be read gets the default of a missing one.
+pub fn mend(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, now: Instant) -> Vec<Edit> {
+    Normalizer { session, dialect, timeouts, now, replace: true, edits: Vec::new() }.edits()
 }
 
 /// The flags after their repair; `None` where one cannot be read.
@@ -71,10 +69,22 @@ struct Normalizer<'a> {
     dialect: Dialect,
     timeouts: Timeouts,
     now: Instant,
+    /// Whether a time that cannot be read is treated as missing.
+    replace: bool,
     edits: Vec<Edit>,
 }
 
 impl Normalizer<'_> {
+    fn edits(mut self) -> Vec<Edit> {
+        if matches!(self.session.status(), Status::Other) {
+            return Vec::new();
+        }
+        let flags = self.flags();
+        self.pause_time(flags.paused);
+        self.times(flags.finished);
+        self.edits
+    }
+
     fn flags(&mut self) -> Flags {
         let paused = self.flag(Field::Paused, Some(false), None);
         let finished = self.flag(Field::Finished, Some(false), None);
@@ -103,7 +113,7 @@ impl Normalizer<'_> {
         let current = self.session.field(field);
         match paused {
             Some(false) => self.set(field, &current, Value::from("")),
-            Some(true) if current.is_empty() => {
+            Some(true) if self.is_missing(&current) => {
                 let time = match self.dialect {
                     Dialect::Documented => self.now,
                     Dialect::Gargantua => self.now.plus(self.timeouts.pause),
@@ -130,7 +140,7 @@ impl Normalizer<'_> {
     /// Repairs a time and gives its value, `default` where it says nothing.
     fn time(&mut self, field: Field, default: impl FnOnce() -> Option<Instant>) -> Option<Instant> {
         let current = self.session.field(field);
-        if current.is_empty() {
+        if self.is_missing(&current) {
             let time = default()?;
             self.set_time(field, &current, time);
             return Some(time);
@@ -140,6 +150,10 @@ impl Normalizer<'_> {
             self.set_time(field, &current, time);
         }
         Some(time)
+    }
+
+    fn is_missing(&self, current: &Scalar<'_>) -> bool {
+        current.is_empty() || self.replace && is_unparsable(current, self.dialect)
     }
 
     fn set_time(&mut self, field: Field, current: &Scalar<'_>, time: Instant) {
@@ -164,6 +178,15 @@ impl Normalizer<'_> {
 pub fn as_time<'a>(value: &'a Scalar<'_>) -> Option<(&'a str, Instant)> {
     let Scalar::Text(text) = value else { return None };
     Some((text, parse_any(text.trim())?))
+}
+
+/// Whether there is a value here of which no time can be made that the dialect's layout can hold.
+pub fn is_unparsable(value: &Scalar<'_>, dialect: Dialect) -> bool {
+    let readable = |(text, time): (&str, Instant)| {
+        let layout = Layout::of(dialect);
+        layout.parse(text).is_some() || layout.format(time).is_some()
+    };
+    !value.is_empty() && !as_time(value).is_some_and(readable)
 }
 
 /// A value for a message.

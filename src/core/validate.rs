@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::normalize::{as_time, describe};
+use super::normalize::{as_time, describe, is_unparsable};
 use super::policy::Cause;
 use super::rule::Rule;
 use super::session::{FALSE_WORDS, Field, Scalar, Session, Status, TRUE_WORDS};
@@ -77,13 +77,7 @@ fn bad_flag(field: Field, value: &Scalar<'_>) -> Option<Cause> {
 }
 
 fn bad_time(field: Field, value: &Scalar<'_>, dialect: Dialect) -> Option<Cause> {
-    // What is in another layout must also be such that it can be rewritten: HobbyFarm reads its own only.
-    let readable = |(text, time): (&str, Instant)| {
-        let layout = Layout::of(dialect);
-        layout.parse(text).is_some() || layout.format(time).is_some()
-    };
-    let bad = !value.is_empty() && !as_time(value).is_some_and(readable);
-    bad.then(|| Cause {
+    is_unparsable(value, dialect).then(|| Cause {
         rule: Rule::BadTime,
         field: field.path(),
         message: format!(

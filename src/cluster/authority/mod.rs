@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::{Client, Config};
-use thiserror::Error;
+use kube::Client;
 use tokio::sync::watch;
 
 pub use self::objects::Names;
@@ -24,37 +23,10 @@ use crate::server::tls::Offer;
 
 /// How often the objects are looked at: three reads.
 const POLL: Duration = Duration::from_secs(10);
-/// Time for one answer of the API server.
-const PATIENCE: Duration = Duration::from_secs(15);
 /// Between attempts while the API server fails, from the first to the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Steps without a pause. A rollover takes three at once; whoever takes more is at odds with somebody.
 const HASTE: u32 = 8;
-
-/// Why the cluster cannot be reached.
-#[derive(Debug, Error)]
-pub enum ClusterError {
-    /// There are no credentials, or they cannot be used.
-    #[error(
-        "--tls self-managed: no way to the API server: {0}; in a pod it needs the token of its service account \
-         (automountServiceAccountToken: true), elsewhere KUBECONFIG"
-    )]
-    Credentials(String),
-}
-
-/// A client with this pod's service account, or `KUBECONFIG`, and the namespace that goes with it.
-///
-/// # Errors
-///
-/// [`ClusterError`] when there is neither.
-pub async fn connect() -> Result<(Client, String), ClusterError> {
-    let error = |error: &dyn std::error::Error| ClusterError::Credentials(error.to_string());
-    let mut config = Config::infer().await.map_err(|e| error(&e))?;
-    config.connect_timeout = Some(PATIENCE);
-    config.read_timeout = Some(PATIENCE);
-    let namespace = config.default_namespace.clone();
-    Ok((Client::try_from(config).map_err(|e| error(&e))?, namespace))
-}
 
 /// The names that the API server calls a Service by, and those by which people reach it from inside.
 pub fn service_names(service: &str, namespace: &str) -> Vec<String> {

@@ -3,15 +3,14 @@
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Secret as SecretObject;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use super::material::{Data, Material};
 use super::state::{Bundle, Secret, Seen, Write};
-
-/// Who writes, in `managedFields`.
-const FIELD_MANAGER: &str = "session-webhook";
+use crate::cluster::client::FIELD_MANAGER;
+use crate::cluster::patch::{at_version, json_patch};
 
 /// What is looked after, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,13 +135,4 @@ fn bundle_patch(version: &str, entries: usize, pem: &str) -> Value {
         json!({"op": "add", "path": format!("/webhooks/{entry}/clientConfig/caBundle"), "value": bundle})
     };
     std::iter::once(at_version(version)).chain((0..entries).map(set)).collect()
-}
-
-/// Makes the API server refuse the patch with 409 when the object has another version by now.
-fn at_version(version: &str) -> Value {
-    json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version})
-}
-
-fn json_patch(patch: Value) -> kube::Result<Patch<()>> {
-    Ok(Patch::Json(serde_json::from_value(patch).map_err(kube::Error::SerdeError)?))
 }

@@ -1,0 +1,67 @@
+//! The way to the API server.
+
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use thiserror::Error;
+
+/// Who writes, in `managedFields`.
+pub const FIELD_MANAGER: &str = "session-webhook";
+
+/// Time for one answer of the API server.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why the cluster cannot be reached.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// There are no credentials, or they cannot be used.
+    #[error(
+        "no way to the API server: {0}; in a pod it needs the token of its service account \
+         (automountServiceAccountToken: true), elsewhere ~/.kube/config or KUBECONFIG"
+    )]
+    Credentials(String),
+    /// The kubeconfig has no such context, or it cannot be used.
+    #[error("--context {context}: {reason}")]
+    Context {
+        /// As given.
+        context: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A client as `KUBECONFIG`, `~/.kube/config` or this pod's service account say, in this order, and the namespace that goes
+/// with it.
+///
+/// # Errors
+///
+/// [`ClusterError`] when there is none of them.
+pub async fn connect() -> Result<(Client, String), ClusterError> {
+    let error = |error: &dyn std::error::Error| ClusterError::Credentials(error.to_string());
+    let config = Config::infer().await.map_err(|e| error(&e))?;
+    client(config).map_err(|e| error(&e))
+}
+
+/// A client by a context of the kubeconfig, and the namespace of that context.
+///
+/// # Errors
+///
+/// [`ClusterError`] when there is no such context, or it cannot be used.
+pub async fn connect_by(context: &str) -> Result<(Client, String), ClusterError> {
+    let error = |error: &dyn std::error::Error| ClusterError::Context {
+        context: context.to_owned(),
+        reason: error.to_string(),
+    };
+    let kubeconfig = Kubeconfig::read().map_err(|e| error(&e))?;
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| error(&e))?;
+    client(config).map_err(|e| error(&e))
+}
+
+fn client(mut config: Config) -> kube::Result<(Client, String)> {
+    config.connect_timeout = Some(PATIENCE);
+    config.read_timeout = Some(PATIENCE);
+    let namespace = config.default_namespace.clone();
+    Ok((Client::try_from(config)?, namespace))
+}

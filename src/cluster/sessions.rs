@@ -1,0 +1,111 @@
+//! Sessions as they are stored: listed in pages, and written so that a concurrent write wins.
+
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectList, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
+
+use super::client::FIELD_MANAGER;
+use super::patch::{at_version, json_patch};
+use crate::core::normalize::Edit;
+use crate::core::patch::patch;
+use crate::core::review::{GROUP, RESOURCE, STATUS};
+
+/// How many Sessions are asked for at once.
+pub const PAGE: u32 = 500;
+
+/// The version that HobbyFarm v1 to v3 serves.
+const VERSION: &str = "v1";
+
+/// What came of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is stored, or would be in a dry run.
+    Done,
+    /// Somebody else was faster: the object has another version by now.
+    Outrun,
+    /// The object is gone, or the definition has no longer the status subresource that it had: see
+    /// [`Sessions::discover`].
+    Gone,
+}
+
+/// The Sessions of a cluster.
+#[derive(Clone)]
+pub struct Sessions {
+    client: Client,
+    resource: ApiResource,
+    /// Whether the definition has a status subresource, without which status is written with the rest.
+    pub status_subresource: bool,
+}
+
+impl Sessions {
+    /// Asks the API server for the definition; `None` where it has none.
+    ///
+    /// # Errors
+    ///
+    /// What the API server says, or that it does not answer.
+    pub async fn discover(client: &Client) -> kube::Result<Option<Self>> {
+        let kind = GroupVersionKind::gvk(GROUP, VERSION, "Session");
+        let resources = match client.list_api_group_resources(&kind.api_version()).await {
+            Ok(list) => list.resources,
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let serves = |name: &str| resources.iter().any(|resource| resource.name == name);
+        Ok(serves(RESOURCE).then(|| Self {
+            client: client.clone(),
+            resource: ApiResource::from_gvk_with_plural(&kind, RESOURCE),
+            status_subresource: serves(&format!("{RESOURCE}/{STATUS}")),
+        }))
+    }
+
+    /// The Sessions of a namespace, or of all.
+    pub fn api(&self, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &self.resource),
+            None => Api::all_with(self.client.clone(), &self.resource),
+        }
+    }
+
+    /// One page of [`PAGE`] Sessions; the next one goes on at `metadata.continue` of this.
+    ///
+    /// # Errors
+    ///
+    /// What the API server says: 410 when a list has taken too long to go on with.
+    pub async fn page(&self, namespace: Option<&str>, after: Option<&str>) -> kube::Result<ObjectList<DynamicObject>> {
+        let mut params = ListParams::default().limit(PAGE);
+        params.continue_token = after.map(str::to_owned);
+        self.api(namespace).list(&params).await
+    }
+
+    /// Makes these edits to exactly this version of `session`. In a dry run nothing is stored, but everything is asked.
+    ///
+    /// # Errors
+    ///
+    /// What the API server says, a refusal by an admission webhook included.
+    pub async fn write(
+        &self,
+        session: &DynamicObject,
+        edits: &[Edit],
+        status_is_missing: bool,
+        dry_run: bool,
+    ) -> kube::Result<Written> {
+        let version = at_version(&session.resource_version().unwrap_or_default());
+        let edits = serde_json::to_value(patch(edits, status_is_missing)).map_err(kube::Error::SerdeError)?;
+        let Value::Array(edits) = edits else { return Ok(Written::Done) };
+        let patch = json_patch(std::iter::once(version).chain(edits).collect())?;
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run, ..PatchParams::default() };
+        let api = self.api(session.namespace().as_deref());
+        let name = session.name_any();
+        let result = if self.status_subresource {
+            api.patch_status(&name, &params, &patch).await
+        } else {
+            api.patch(&name, &params, &patch).await
+        };
+        match result {
+            Ok(_) => Ok(Written::Done),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Written::Outrun),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Written::Gone),
+            Err(error) => Err(error),
+        }
+    }
+}

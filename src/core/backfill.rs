@@ -1,0 +1,92 @@
+//! What becomes of a stored Session whose times HobbyFarm cannot use: the repairs of `/mutate`, made later.
+
+use jiff::SignedDuration;
+
+use super::duration::parse_go;
+use super::normalize::{Edit, LONGEST_QUOTE, Timeouts, describe, is_unparsable, mend, normalize};
+use super::session::{Field, Scalar, Session, Status};
+use super::settings::Dialect;
+use super::text::quote;
+use super::timestamp::{Instant, Layout};
+
+/// What becomes of a time that cannot be read in any layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unparsable {
+    /// It stays, and is told of.
+    Keep,
+    /// It gets the default of a missing one, since HobbyFarm would never look at the Session again.
+    Replace,
+}
+
+/// What is to be done about one Session.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// Repairs of `status`; none for a Session that HobbyFarm can work with.
+    pub edits: Vec<Edit>,
+    /// Whether the object has no `status`, or a `null`.
+    pub status_is_missing: bool,
+    /// Times that cannot be read in any layout, each with its value, quoted.
+    pub unparsable: Vec<(Field, String)>,
+}
+
+/// Plans the repair of a Session that lacks a time which HobbyFarm needs. One that has them all is left alone, however else
+/// it looks, and so is one that is being deleted or whose status is no object.
+pub fn plan(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, unparsable: Unparsable, now: Instant) -> Plan {
+    if session.is_being_deleted() || matches!(session.status(), Status::Other) {
+        return Plan::default();
+    }
+    let unusable: Vec<_> = needed(session, dialect).filter(|field| !is_usable(session, *field, dialect)).collect();
+    if unusable.is_empty() {
+        return Plan::default();
+    }
+    let repair = match unparsable {
+        Unparsable::Keep => normalize,
+        Unparsable::Replace => mend,
+    };
+    Plan {
+        edits: repair(session, dialect, timeouts, now),
+        status_is_missing: matches!(session.status(), Status::Absent),
+        unparsable: unusable
+            .into_iter()
+            .filter(|field| is_unparsable(&session.field(*field), dialect))
+            .map(|field| (field, describe(&session.field(field))))
+            .collect(),
+    }
+}
+
+/// The times without which HobbyFarm's controller gives the Session up.
+fn needed(session: &Session<'_>, dialect: Dialect) -> impl Iterator<Item = Field> {
+    let is_paused = session.field(Field::Paused).as_flag() == Some(true);
+    let pause = is_paused.then_some(Field::pause_time(dialect));
+    [Field::StartTime, Field::EndTime].into_iter().chain(pause)
+}
+
+/// Whether HobbyFarm can read the time: it knows the layout of its dialect only.
+pub fn is_usable(session: &Session<'_>, field: Field, dialect: Dialect) -> bool {
+    match session.field(field) {
+        Scalar::Text(text) => Layout::of(dialect).parse(&text).is_some(),
+        _ => false,
+    }
+}
+
+/// How long after a keep-alive HobbyFarm lets a Session live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// Neither Course nor Scenario says so: HobbyFarm's default holds.
+    Unset,
+    /// What the Course or the Scenario says.
+    Lasts(SignedDuration),
+    /// What it says is no duration above zero, which HobbyFarm answers with an error and an empty `end_time`; the value, quoted.
+    Malformed(String),
+}
+
+/// Reads the `keepalive_duration` of a Session's Course and Scenario; the Course's counts first, where it says something.
+pub fn keep_alive(course: Option<&str>, scenario: Option<&str>) -> KeepAlive {
+    let Some(text) = [course, scenario].into_iter().flatten().find(|text| !text.is_empty()) else {
+        return KeepAlive::Unset;
+    };
+    match parse_go(text) {
+        Some(duration) if duration.is_positive() => KeepAlive::Lasts(duration),
+        _ => KeepAlive::Malformed(quote(text, LONGEST_QUOTE)),
+    }
+}
