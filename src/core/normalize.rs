@@ -182,11 +182,12 @@ pub fn as_time<'a>(value: &'a Scalar<'_>) -> Option<(&'a str, Instant)> {
 
 /// Whether there is a value here of which no time can be made that the dialect's layout can hold.
 pub fn is_unparsable(value: &Scalar<'_>, dialect: Dialect) -> bool {
-    let readable = |(text, time): (&str, Instant)| {
-        let layout = Layout::of(dialect);
-        layout.parse(text).is_some() || layout.format(time).is_some()
-    };
-    !value.is_empty() && !as_time(value).is_some_and(readable)
+    let layout = Layout::of(dialect);
+    match value {
+        Scalar::Text(text) if layout.parse(text).is_some() => false,
+        value if value.is_empty() => false,
+        value => as_time(value).and_then(|(_, time)| layout.format(time)).is_none(),
+    }
 }
 
 /// A value for a message.

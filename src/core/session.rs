@@ -39,11 +39,13 @@ impl<'a> Members<'a> {
         self.get(key).map_or(Scalar::Absent, Scalar::read)
     }
 
-    /// The keys whose values differ between the two objects.
-    pub fn changed<'b>(&'b self, other: &'b Self) -> impl Iterator<Item = &'b str> {
+    /// The keys whose values differ between the two objects, but for those that `ignored` names: they may be large, and
+    /// are not even compared.
+    fn changed<'b>(&'b self, other: &'b Self, ignored: &'b [&str]) -> impl Iterator<Item = &'b str> {
+        let counts = |key: &&str| !ignored.contains(key);
         let differs = |key: &&str| !same(self.get(key), other.get(key));
         let gone = other.0.keys().filter(|key| !self.0.contains_key(*key));
-        self.0.keys().chain(gone).map(AsRef::as_ref).filter(differs)
+        self.0.keys().chain(gone).map(AsRef::as_ref).filter(counts).filter(differs)
     }
 }
 
@@ -61,15 +63,57 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 let mut members = BTreeMap::new();
                 while let Some((Text(key), value)) = map.next_entry()? {
                     members.insert(key, value);
-                    if members.len() > MOST_MEMBERS {
-                        return Err(serde::de::Error::custom(format_args!("more than {MOST_MEMBERS} members")));
-                    }
+                    check_size(&members)?;
                 }
                 Ok(Members(members))
             }
         }
         deserializer.deserialize_map(Visit)
     }
+}
+
+/// A Session whose parts are objects, as far as it has them, read in one go.
+struct Parts<'a>(Session<'a>);
+
+impl<'de> Deserialize<'de> for Parts<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Parts<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut metadata, mut spec, mut status) = (None, None, None);
+                let mut rest = BTreeMap::new();
+                while let Some(Text(key)) = map.next_key()? {
+                    match &*key {
+                        "metadata" => metadata = map.next_value()?,
+                        "spec" => spec = map.next_value()?,
+                        "status" => status = map.next_value()?,
+                        _ => drop(rest.insert(key, map.next_value()?)),
+                    }
+                    check_size(&rest)?;
+                }
+                Ok(Parts(Session {
+                    metadata: metadata.unwrap_or_default(),
+                    spec,
+                    status: status.map_or(Status::Absent, Status::Object),
+                    rest: Members(rest),
+                }))
+            }
+        }
+        deserializer.deserialize_map(Visit)
+    }
+}
+
+fn check_size<E: serde::de::Error>(members: &BTreeMap<Cow<'_, str>, &RawValue>) -> Result<(), E> {
+    if members.len() > MOST_MEMBERS {
+        return Err(E::custom(format_args!("more than {MOST_MEMBERS} members")));
+    }
+    Ok(())
 }
 
 /// A string that borrows from its source where it has no escapes.
@@ -160,6 +204,15 @@ pub enum Status<'a> {
     Other,
 }
 
+impl<'a> Status<'a> {
+    const fn object(&self) -> Option<&Members<'a>> {
+        match self {
+            Self::Object(members) => Some(members),
+            Self::Absent | Self::Other => None,
+        }
+    }
+}
+
 /// The fields of `status` that this webhook knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
@@ -218,24 +271,39 @@ impl Field {
 /// A Session, or what claims to be one.
 #[derive(Debug, Clone)]
 pub struct Session<'a> {
-    root: Members<'a>,
     metadata: Members<'a>,
-    spec: Members<'a>,
+    spec: Option<Members<'a>>,
     status: Status<'a>,
+    /// The other members, and a spec or status that is no object.
+    rest: Members<'a>,
 }
 
 impl<'a> Session<'a> {
     /// Reads the object. Only a value, or its metadata, that is no JSON object is an error.
     pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
-        let root = Members::read(raw)?;
-        let status = match root.get("status").map(Members::read) {
+        serde_json::from_str::<Parts<'a>>(raw.get())
+            .map_or_else(|_| Self::read_part_by_part(raw), |Parts(session)| Ok(session))
+    }
+
+    /// For an object with a part that is none: twice as much work, and it tells which.
+    fn read_part_by_part(raw: &'a RawValue) -> serde_json::Result<Self> {
+        let mut rest = Members::read(raw)?;
+        let metadata = rest.get("metadata").map_or_else(|| Ok(Members::default()), Members::read)?;
+        let part = |key: &str| rest.get(key).map(Members::read);
+        let (spec, status) = (part("spec"), part("status"));
+        rest.0.remove("metadata");
+        if !matches!(spec, Some(Err(_))) {
+            rest.0.remove("spec");
+        }
+        if !matches!(status, Some(Err(_))) {
+            rest.0.remove("status");
+        }
+        let status = match status {
             None => Status::Absent,
             Some(Ok(members)) => Status::Object(members),
             Some(Err(_)) => Status::Other,
         };
-        let metadata = root.get("metadata").map_or_else(|| Ok(Members::default()), Members::read)?;
-        let spec = root.get("spec").and_then(|spec| Members::read(spec).ok()).unwrap_or_default();
-        Ok(Self { root, metadata, spec, status })
+        Ok(Self { metadata, spec: spec.and_then(Result::ok), status, rest })
     }
 
     /// Its status.
@@ -258,7 +326,7 @@ impl<'a> Session<'a> {
 
     /// A value of `spec`.
     pub fn spec(&self, key: &str) -> Scalar<'a> {
-        self.spec.scalar(key)
+        self.spec.as_ref().map_or(Scalar::Absent, |spec| spec.scalar(key))
     }
 
     /// Whether it is being deleted and only waits for its finalizers.
@@ -269,12 +337,13 @@ impl<'a> Session<'a> {
     /// What an update from `old` to this changes.
     pub fn changes_since(&self, old: &Self) -> Changes {
         let mut changes = Changes {
-            beyond_metadata: self.root.changed(&old.root).any(|key| key != "metadata"),
+            beyond_metadata: !same_part(self.spec.as_ref(), old.spec.as_ref())
+                || !same_part(self.status.object(), old.status.object())
+                || self.rest.changed(&old.rest, &[]).next().is_some(),
             ..Changes::default()
         };
-        for key in self.metadata.changed(&old.metadata) {
+        for key in self.metadata.changed(&old.metadata, &["managedFields", "resourceVersion", "generation"]) {
             match key {
-                "managedFields" | "resourceVersion" | "generation" => {}
                 "finalizers" => changes.finalizers = true,
                 "ownerReferences" => changes.owner_references = true,
                 _ => changes.other_metadata = true,
@@ -335,6 +404,12 @@ pub fn dialect(object: &Session<'_>, old: Option<&Session<'_>>) -> Dialect {
         .or_else(|| old.and_then(Session::dialect_of_status))
         .or_else(|| object.dialect_of_status())
         .unwrap_or(Dialect::Documented)
+}
+
+/// Whether two parts hold the same members, a `null` being one.
+fn same_part(one: Option<&Members<'_>>, other: Option<&Members<'_>>) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
+    one.0.len() == other.0.len() && one.0.iter().all(|(key, value)| same(Some(value), other.0.get(key).copied()))
 }
 
 /// What an update changes. `managedFields`, `resourceVersion` and `generation` do not count.

@@ -14,19 +14,20 @@ pub fn one_line(text: &str, longest: usize) -> String {
 }
 
 fn cut(text: &str, longest: usize, unescaped: &str) -> String {
-    let (mut line, mut length) = (String::new(), 0);
+    let (mut line, mut length) = (String::with_capacity(text.len().min(longest)), 0);
     for character in text.chars() {
-        let escaped = match character {
-            '%' => character.escape_unicode().to_string(),
-            _ if unescaped.contains(character) => character.to_string(),
-            _ => character.escape_debug().to_string(),
-        };
-        length += escaped.chars().count();
+        let before = line.len();
+        match character {
+            '%' => line.extend(character.escape_unicode()),
+            _ if unescaped.contains(character) => line.push(character),
+            _ => line.extend(character.escape_debug()),
+        }
+        length += line.get(before..).unwrap_or_default().chars().count();
         if length > longest {
+            line.truncate(before);
             line.push('…');
             break;
         }
-        line.push_str(&escaped);
     }
     line
 }

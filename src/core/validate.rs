@@ -32,7 +32,9 @@ pub fn invariants(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> 
     let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
     let broken = [
         (
-            start(old).is_some() && start(object) != start(old),
+            object.field(Field::StartTime) != old.field(Field::StartTime)
+                && start(old).is_some()
+                && start(object) != start(old),
             Rule::StartMoved,
             Field::StartTime.path(),
             "changed, although a session starts only once",
