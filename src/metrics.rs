@@ -55,6 +55,16 @@ pub struct Metrics {
     pub authority_not_after: Gauge,
     /// What was done about the self-managed certificate.
     pub authority_steps: Family<StepLabels, Counter>,
+    /// Sessions that the backfill wrote, or tried to, by what came of it.
+    pub backfill_sessions: Family<ResultLabel, Counter>,
+    /// Times that nobody can read, by what became of them.
+    pub backfill_unparsable: Family<ActionLabel, Counter>,
+    /// 1 while this replica is the one that writes.
+    pub backfill_leading: Gauge,
+    /// Sessions that wait to grow old enough, or for another attempt.
+    pub backfill_waiting: Gauge,
+    /// Interruptions of the watch on Sessions.
+    pub backfill_watch_errors: Counter,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
@@ -139,6 +149,20 @@ pub struct StepLabels {
     pub step: &'static str,
     /// `done`, `outrun` by another replica, or `failed`.
     pub result: &'static str,
+}
+
+/// Label of [`Metrics::backfill_sessions`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// `repaired`, `outrun` by another writer, or `failed`.
+    pub result: &'static str,
+}
+
+/// Label of [`Metrics::backfill_unparsable`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ActionLabel {
+    /// `replaced` or `kept`.
+    pub action: &'static str,
 }
 
 /// Declares a closed set of label values.
@@ -233,6 +257,16 @@ impl Metrics {
         r.add_with_unit("tls_authority_not_after", help, Unit::Seconds, &authority_not_after);
         let authority_steps = Family::default();
         r.add("tls_self_managed_steps", "What was done about the self-managed certificate", &authority_steps);
+        let backfill_sessions = Family::default();
+        r.add("backfill_sessions", "Sessions without usable times, by what came of their repair", &backfill_sessions);
+        let backfill_unparsable = Family::default();
+        r.add("backfill_unparsable_times", "Times that nobody can read, by what became of them", &backfill_unparsable);
+        let backfill_leading = Gauge::default();
+        r.add("backfill_leading", "1 while this replica is the one that repairs stored Sessions", &backfill_leading);
+        let backfill_waiting = Gauge::default();
+        r.add("backfill_waiting_sessions", "Sessions that wait for their repair", &backfill_waiting);
+        let backfill_watch_errors = Counter::default();
+        r.add("backfill_watch_errors", "Interruptions of the watch on Sessions", &backfill_watch_errors);
         let requests_in_flight = Gauge::default();
         r.add("in_flight_requests", "Requests whose body is arriving or being decided", &requests_in_flight);
         let decisions_in_flight = Gauge::default();
@@ -265,6 +299,11 @@ impl Metrics {
             accept_errors,
             authority_not_after,
             authority_steps,
+            backfill_sessions,
+            backfill_unparsable,
+            backfill_leading,
+            backfill_waiting,
+            backfill_watch_errors,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
@@ -290,7 +329,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 #[cfg(test)]
 mod tests {
-    use super::{ClosedLabel, LoadLabel, Metrics, RefusalLabels, ReviewLabels, RuleLabel, StepLabels, WebhookLabel};
+    use super::{
+        ActionLabel, ClosedLabel, LoadLabel, Metrics, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel, StepLabels,
+        WebhookLabel,
+    };
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
     use crate::core::rule::Rule;
@@ -310,6 +352,8 @@ mod tests {
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         metrics.connections_closed.get_or_create(&ClosedLabel { reason: "idle" }).inc();
         metrics.authority_steps.get_or_create(&StepLabels { step: "bootstrap", result: "done" }).inc();
+        metrics.backfill_sessions.get_or_create(&ResultLabel { result: "repaired" }).inc();
+        metrics.backfill_unparsable.get_or_create(&ActionLabel { action: "replaced" }).inc();
         let text = metrics.encode();
         for name in metrics.names() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");

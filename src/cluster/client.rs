@@ -43,6 +43,18 @@ pub async fn connect() -> Result<(Client, String), ClusterError> {
     client(config).map_err(|e| error(&e))
 }
 
+/// As [`connect`], for watches: an answer may go on for minutes without a word.
+///
+/// # Errors
+///
+/// [`ClusterError`] when there are no credentials.
+pub async fn connect_to_watch() -> Result<Client, ClusterError> {
+    let error = |error: &dyn std::error::Error| ClusterError::Credentials(error.to_string());
+    let mut config = Config::infer().await.map_err(|e| error(&e))?;
+    config.connect_timeout = Some(PATIENCE);
+    Client::try_from(config).map_err(|e| error(&e))
+}
+
 /// A client by a context of the kubeconfig, and the namespace of that context.
 ///
 /// # Errors

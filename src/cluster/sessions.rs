@@ -58,6 +58,11 @@ impl Sessions {
         }))
     }
 
+    /// What they are to the API server.
+    pub const fn resource(&self) -> &ApiResource {
+        &self.resource
+    }
+
     /// The Sessions of a namespace, or of all.
     pub fn api(&self, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace {

@@ -6,6 +6,7 @@
 //! where the value came from.
 
 mod args;
+mod backfill_args;
 mod file;
 mod tls_args;
 mod values;
@@ -19,6 +20,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
 pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, TlsMode};
+pub use self::backfill_args::BackfillArgs;
 pub use self::tls_args::TlsArgs;
 pub use self::values::{ByteSize, HumanDuration, exact_account};
 

@@ -15,6 +15,7 @@
               shares modules with these"
 )]
 
+mod backfilling;
 mod control_plane;
 mod install;
 mod kubectl;

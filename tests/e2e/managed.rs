@@ -40,7 +40,8 @@ pub(crate) fn addresses(replicas: usize) -> Vec<SocketAddr> {
 /// Gives the pods' account the shipped rights, on these objects; at most so many of the two configurations may be changed.
 pub(crate) async fn grant(world: &World, secrets: bool, configurations: usize) {
     let mut objects = install::rendered("overlays/self-managed");
-    objects.retain(|object| object["apiVersion"] == "rbac.authorization.k8s.io/v1");
+    let is_of_backfill = |object: &Value| object["metadata"]["name"].as_str().unwrap().ends_with("backfill");
+    objects.retain(|object| object["apiVersion"] == "rbac.authorization.k8s.io/v1" && !is_of_backfill(object));
     for role in objects.iter_mut().filter(|object| object.get("rules").is_some()) {
         for rule in role["rules"].as_array_mut().unwrap() {
             if rule.get("resourceNames").is_some() {
@@ -163,7 +164,7 @@ impl Replica {
 }
 
 /// A kubeconfig with the token of the pods' account, and the namespace that a pod finds beside its token.
-async fn kubeconfig(world: &World) -> PathBuf {
+pub(crate) async fn kubeconfig(world: &World) -> PathBuf {
     let mut config: Value =
         serde_json::from_str(&fs::read_to_string(world.cluster.admin_kubeconfig()).unwrap()).unwrap();
     config["users"][0]["user"] = json!({"token": world.token(NAMESPACE, "session-webhook").await});

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -75,9 +76,33 @@ impl Rendered {
         serde_json::from_value(all[0].clone()).unwrap_or_else(|error| panic!("{kind}: {error}"))
     }
 
+    /// The object of a kind with this name, as its type.
+    pub(crate) fn the_named<T: DeserializeOwned>(&self, kind: &str, name: &str) -> T {
+        serde_json::from_value(self.named(kind, name).clone()).unwrap_or_else(|error| panic!("{kind} {name}: {error}"))
+    }
+
     /// The object of a kind with this name, untyped.
     pub(crate) fn named(&self, kind: &str, name: &str) -> &Value {
         let is_it = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
         self.objects.iter().find(is_it).unwrap_or_else(|| panic!("there is no {kind} {name}"))
+    }
+}
+
+/// What the program takes an option for when it is not told otherwise.
+pub(crate) fn default(option: &str) -> String {
+    let command = session_webhook::cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    let arg = serve.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap();
+    arg.get_default_values()[0].to_str().unwrap().to_owned()
+}
+
+pub(crate) fn rule(group: &str, resources: &[&str], names: Option<&str>, verbs: &[&str]) -> PolicyRule {
+    let own = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(own(&[group])),
+        resources: Some(own(resources)),
+        resource_names: names.map(|name| vec![name.to_owned()]),
+        verbs: own(verbs),
+        non_resource_urls: None,
     }
 }

@@ -1,38 +1,19 @@
 //! `overlays/self-managed`: the rights are those that the program needs, on the objects that it looks after.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, RoleRef, Subject};
 use serde_json::{Value, json};
 use session_webhook::cluster::authority::service_names;
 
-use crate::render::{Rendered, copy_of_the_manifests, kustomize, kustomize_path};
+use crate::render::{Rendered, copy_of_the_manifests, default, kustomize, kustomize_path, rule};
 
 const OVERLAY: &str = "manifests/overlays/self-managed";
 const NAMESPACE: &str = "hobbyfarm-session-webhook";
 
-/// What the program takes an option for when it is not told otherwise.
-fn default(option: &str) -> String {
-    let command = session_webhook::cli::command();
-    let serve = command.find_subcommand("serve").unwrap();
-    let arg = serve.get_arguments().find(|arg| arg.get_long() == Some(option)).unwrap();
-    arg.get_default_values()[0].to_str().unwrap().to_owned()
-}
-
-fn rule(group: &str, resources: &[&str], names: Option<&str>, verbs: &[&str]) -> PolicyRule {
-    let own = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-    PolicyRule {
-        api_groups: Some(own(&[group])),
-        resources: Some(own(resources)),
-        resource_names: names.map(|name| vec![name.to_owned()]),
-        verbs: own(verbs),
-        non_resource_urls: None,
-    }
-}
-
 #[test]
 fn the_rights_end_at_the_objects_that_the_program_looks_after() {
     let rendered = kustomize(OVERLAY);
-    let role: Role = rendered.the("Role");
+    let role: Role = rendered.the_named("Role", "session-webhook");
     assert_eq!(role.metadata.namespace.as_deref(), Some(NAMESPACE));
     assert_eq!(
         role.rules.unwrap(),
@@ -44,7 +25,7 @@ fn the_rights_end_at_the_objects_that_the_program_looks_after() {
     );
     let configurations = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
     let name = default("webhook-configuration");
-    let role: ClusterRole = rendered.the("ClusterRole");
+    let role: ClusterRole = rendered.the_named("ClusterRole", "hobbyfarm-session-webhook");
     assert_eq!(
         role.rules.unwrap(),
         [rule("admissionregistration.k8s.io", &configurations, Some(&name), &["get", "patch"])]
@@ -70,10 +51,13 @@ fn the_rights_are_the_pods_alone() {
         kind: kind.to_owned(),
         name: name.unwrap(),
     };
-    let (binding, role): (RoleBinding, Role) = (rendered.the("RoleBinding"), rendered.the("Role"));
+    let (binding, role): (RoleBinding, Role) =
+        (rendered.the_named("RoleBinding", "session-webhook"), rendered.the_named("Role", "session-webhook"));
     assert_eq!((binding.subjects.unwrap(), binding.role_ref), (vec![subject.clone()], to("Role", role.metadata.name)));
-    let (binding, role): (ClusterRoleBinding, ClusterRole) =
-        (rendered.the("ClusterRoleBinding"), rendered.the("ClusterRole"));
+    let (binding, role): (ClusterRoleBinding, ClusterRole) = (
+        rendered.the_named("ClusterRoleBinding", "hobbyfarm-session-webhook"),
+        rendered.the_named("ClusterRole", "hobbyfarm-session-webhook"),
+    );
     assert_eq!((binding.subjects.unwrap(), binding.role_ref), (vec![subject], to("ClusterRole", role.metadata.name)));
 }
 
@@ -126,7 +110,11 @@ fn it_can_be_open_while_nobody_answers_and_elsewhere() {
         assert_eq!(webhook["clientConfig"]["service"]["namespace"], "elsewhere");
     }
     for kind in ["RoleBinding", "ClusterRoleBinding"] {
-        assert_eq!(rendered.of_kind(kind).next().unwrap()["subjects"][0]["namespace"], json!("elsewhere"), "{kind}");
+        for binding in rendered.of_kind(kind) {
+            assert_eq!(binding["subjects"][0]["namespace"], json!("elsewhere"), "{kind}");
+        }
     }
-    assert_eq!(rendered.of_kind("Role").next().unwrap()["metadata"]["namespace"], "elsewhere");
+    for role in rendered.of_kind("Role") {
+        assert_eq!(role["metadata"]["namespace"], "elsewhere");
+    }
 }

@@ -73,6 +73,16 @@ impl Program {
         text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
     }
 
+    /// From now on nobody reads the log.
+    pub fn forget_the_log(&mut self) {
+        let lines = std::mem::replace(&mut self.lines, channel().1);
+        thread::spawn(move || lines.into_iter().for_each(drop));
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn terminate(&self) {
         Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
     }

@@ -1,5 +1,6 @@
 //! The specification, one sentence each.
 
+mod backfill;
 mod deletion;
 mod flows;
 mod manual;
@@ -57,6 +58,10 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     deletion::an_orphaned_session_stays_without_its_owner,
     deletion::a_session_goes_with_its_owner,
     deletion::a_namespace_goes_with_its_sessions,
+    backfill::a_session_without_times_is_given_them,
+    backfill::a_time_that_nobody_can_read_is_replaced_and_told_of,
+    backfill::a_session_that_is_being_deleted_is_left_alone,
+    backfill::a_write_that_comes_in_between_is_never_overwritten,
 ];
 
 /// What does not depend on the form of the resource. The last one takes the webhook away.
@@ -71,6 +76,10 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     self_managed::replicas_that_start_at_once_agree_and_repair_what_is_emptied,
     self_managed::killed_between_any_two_steps_of_its_start_it_works_when_it_is_back,
     self_managed::certificates_and_authorities_change_without_a_failed_call,
+    backfill::a_time_that_nobody_can_read_stays_where_it_is_wanted_so,
+    backfill::the_course_says_how_long_a_session_lives,
+    backfill::what_hobbyfarm_writes_at_the_same_moment_stays,
+    backfill::another_replica_takes_over_from_one_that_was_killed,
     outage::people_stay_locked_out,
     outage::hobbyfarm_goes_on_where_the_server_knows_match_conditions,
     outage::deleting_goes_on,

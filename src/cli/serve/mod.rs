@@ -1,5 +1,7 @@
 //! `serve`: the webhook server.
 
+mod backfill;
+
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,13 +12,16 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use self::backfill::Running;
 use super::{fail, refuse};
 use crate::cluster::authority::material::Lives;
 use crate::cluster::authority::state::Wishes;
 use crate::cluster::authority::{self, Keeper, Names};
+use crate::cluster::backfill::Options;
 use crate::cluster::client;
-use crate::config::{ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode};
+use crate::config::{BackfillArgs, ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode};
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
 use crate::server::router::App;
@@ -60,6 +65,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
+    backfill: BackfillArgs,
+    #[command(flatten)]
     logs: LogArgs,
 }
 
@@ -67,22 +74,22 @@ impl Serve {
     /// Serves until a signal says to stop.
     pub(super) fn run(self) -> ExitCode {
         let logs = self.logs.clone();
-        let (config, managed) = match self.checked() {
-            Ok((config, managed, doubts)) => {
+        let wanted = match self.checked() {
+            Ok((wanted, doubts)) => {
                 if let Err(error) = telemetry::init(&logs) {
                     fail(&error);
                     return ExitCode::FAILURE;
                 }
-                log_policy(&config.settings);
+                log_policy(&wanted.server.settings);
                 for doubt in doubts {
                     tracing::warn!(doubt, "questionable configuration");
                 }
-                (config, managed)
+                wanted
             }
             Err(error) => return refuse(&error),
         };
         match tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-            let result = runtime.block_on(serve(config, managed));
+            let result = runtime.block_on(serve(wanted));
             // What is still in flight was given its time.
             runtime.shutdown_background();
             result
@@ -95,10 +102,10 @@ impl Serve {
         }
     }
 
-    /// The server's configuration, what is to be done in the cluster for it, and what is questionable about it.
-    fn checked(self) -> Result<(Config, Option<SelfManaged>, Vec<String>), ConfigError> {
-        let Self { config: _, server, tls: tls_args, policy, logs: _ } = self;
-        let doubts = [policy.doubts(), tls_args.doubts()].concat();
+    /// What is to run, and what is questionable about it.
+    fn checked(self) -> Result<(Wanted, Vec<String>), ConfigError> {
+        let Self { config: _, server, tls: tls_args, policy, backfill, logs: _ } = self;
+        let mut doubts = [policy.doubts(), tls_args.doubts()].concat();
         let handshake = tls_args.handshake()?;
         let limits = server.limits()?;
         let listeners = server.listeners();
@@ -108,8 +115,22 @@ impl Serve {
             return Err(ConfigError::Contradiction(text));
         }
         let (tls, managed) = tls(server, &tls_args.tls_name)?;
-        Ok((Config { settings: policy.settings(), listeners, limits, timeouts, tls, handshake }, managed, doubts))
+        let (settings, backfill) = (policy.settings(), backfill.options());
+        if backfill.is_some() && settings.own_service_account.is_none() {
+            doubts.push(
+                "--backfill without --own-service-account: the webhook may refuse what it writes itself".to_owned(),
+            );
+        }
+        let server = Config { settings, listeners, limits, timeouts, tls, handshake };
+        Ok((Wanted { server, managed, backfill }, doubts))
     }
+}
+
+/// What is to run.
+struct Wanted {
+    server: Config,
+    managed: Option<SelfManaged>,
+    backfill: Option<Options>,
 }
 
 /// What `--tls self-managed` looks after, and where it tells what to serve.
@@ -174,7 +195,34 @@ fn log_policy(settings: &Settings) {
     );
 }
 
-async fn serve(config: Config, managed: Option<SelfManaged>) -> anyhow::Result<()> {
+async fn serve(wanted: Wanted) -> anyhow::Result<()> {
+    let Wanted { server: config, managed, backfill } = wanted;
+    let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
+    let keeper = match managed {
+        Some(managed) => Some(managed.keeper(&metrics).await?),
+        None => None,
+    };
+    let backfill = match backfill {
+        Some(options) => Some(backfill::start(options, config.settings.clone(), Arc::clone(&metrics)).await?),
+        None => None,
+    };
+    let stop = stop_signals(backfill.as_ref().map(Running::stop))?;
+    let app = App::new(config.settings.clone(), config.limits, Arc::clone(&metrics));
+    let server = Server::bind_app(config, app, metrics)?;
+    // Ends with the runtime.
+    if let Some((keeper, offers)) = keeper {
+        tokio::spawn(keeper.keep(offers));
+    }
+    let result = server.run(stop).await;
+    if let Some(backfill) = backfill {
+        backfill.ended().await;
+    }
+    Ok(result?)
+}
+
+/// A word for each SIGTERM and SIGINT; with the first one the backfill stops, so that another replica goes on with it while
+/// this one drains.
+fn stop_signals(backfill: Option<CancellationToken>) -> std::io::Result<mpsc::Receiver<()>> {
     let (tell, stop) = mpsc::channel(2);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -184,23 +232,15 @@ async fn serve(config: Config, managed: Option<SelfManaged>) -> anyhow::Result<(
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
+            if let Some(backfill) = &backfill {
+                backfill.cancel();
+            }
             if tell.send(()).await.is_err() {
                 return;
             }
         }
     });
-    let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
-    let keeper = match managed {
-        Some(managed) => Some(managed.keeper(&metrics).await?),
-        None => None,
-    };
-    let app = App::new(config.settings.clone(), config.limits, Arc::clone(&metrics));
-    let server = Server::bind_app(config, app, metrics)?;
-    // Ends with the runtime.
-    if let Some((keeper, offers)) = keeper {
-        tokio::spawn(keeper.keep(offers));
-    }
-    Ok(server.run(stop).await?)
+    Ok(stop)
 }
 
 impl SelfManaged {

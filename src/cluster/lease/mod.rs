@@ -1,0 +1,139 @@
+//! One leader among the replicas, by a Lease (`coordination.k8s.io/v1`).
+//!
+//! Of our own: the ready-made ones believe the clocks of other hosts, or write without a version.
+
+pub mod state;
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease as Object, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::state::{Candidate, Record, Step};
+use super::client::FIELD_MANAGER;
+
+/// How long the others wait for a leader that has fallen silent.
+pub const DURATION: Duration = Duration::from_secs(15);
+/// How often those who wait look at the Lease.
+const LOOK: Duration = Duration::from_secs(1);
+/// Time for one answer of the API server; more of it and the renewal would come too late.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Until when this process leads; `None` while it does not.
+pub type Leadership = watch::Receiver<Option<Instant>>;
+
+/// The Lease, seen by one that would hold it.
+pub struct Lease {
+    api: Api<Object>,
+    name: String,
+    candidate: Candidate,
+    clock: fn() -> Timestamp,
+}
+
+impl Lease {
+    /// The Lease of this name and namespace; `identity` must be this process's alone.
+    pub fn new(client: Client, namespace: &str, name: String, identity: String, clock: fn() -> Timestamp) -> Self {
+        Self { api: Api::namespaced(client, namespace), name, candidate: Candidate::new(identity, DURATION), clock }
+    }
+
+    /// Tries to lead, and goes on leading, until `stop`; then the Lease is given back.
+    pub async fn keep(mut self, leadership: watch::Sender<Option<Instant>>, stop: CancellationToken) {
+        let mut last_error = String::new();
+        loop {
+            let led = self.candidate.leads(Instant::now());
+            let round = tokio::time::timeout(PATIENCE, self.round()).await;
+            match round.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {PATIENCE:?}"))) {
+                Ok(()) => last_error.clear(),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    if error != last_error {
+                        tracing::error!(error, lease = self.name, "cannot reach the lease");
+                        last_error = error;
+                    }
+                }
+            }
+            let leads = self.candidate.leads(Instant::now());
+            if leads != led {
+                let message = if leads { "leading" } else { "not leading any more" };
+                tracing::info!(lease = self.name, identity = self.candidate.identity(), "{message}");
+            }
+            leadership.send_replace(self.candidate.leads_until());
+            let pause = if leads && last_error.is_empty() { self.candidate.renewal() } else { LOOK };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        leadership.send_replace(None);
+        if self.candidate.leads(Instant::now()) {
+            // Else the next one waits for the end of the lease.
+            if matches!(tokio::time::timeout(PATIENCE, self.give_back()).await, Ok(Ok(()))) {
+                tracing::info!(lease = self.name, "the lease is given back");
+            }
+        }
+    }
+
+    async fn round(&mut self) -> anyhow::Result<()> {
+        let object = self.api.get_opt(&self.name).await?;
+        let record = object.as_ref().map(record);
+        let asked = Instant::now();
+        let result = match self.candidate.look(record, asked) {
+            Step::Wait => return Ok(()),
+            Step::Create => self.api.create(&params(), &self.object(None, true)).await,
+            Step::Take(_) => self.api.replace(&self.name, &params(), &self.object(object, true)).await,
+            Step::Renew(_) => self.api.replace(&self.name, &params(), &self.object(object, false)).await,
+        };
+        match result {
+            Ok(_) => self.candidate.succeeded(asked),
+            Err(kube::Error::Api(status)) if status.code == 409 => self.candidate.was_outrun(),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn give_back(&self) -> kube::Result<()> {
+        let Some(mut object) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+        let spec = object.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() == Some(self.candidate.identity()) {
+            spec.holder_identity = Some(String::new());
+            self.api.replace(&self.name, &params(), &object).await?;
+        }
+        Ok(())
+    }
+
+    /// What is stored while this one leads; with the version that was seen, so that only one of several succeeds.
+    fn object(&self, seen: Option<Object>, begins: bool) -> Object {
+        let now = MicroTime((self.clock)());
+        let mut object = seen.unwrap_or_default();
+        object.metadata.name = Some(self.name.clone());
+        let transitions = object.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(-1);
+        let spec = object.spec.get_or_insert_with(LeaseSpec::default);
+        spec.holder_identity = Some(self.candidate.identity().to_owned());
+        spec.lease_duration_seconds = i32::try_from(self.candidate.duration().as_secs()).ok();
+        spec.renew_time = Some(now.clone());
+        if begins {
+            spec.acquire_time = Some(now);
+            spec.lease_transitions = Some(transitions.saturating_add(1));
+        }
+        object
+    }
+}
+
+fn params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() }
+}
+
+fn record(object: &Object) -> Record {
+    let spec = object.spec.as_ref();
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
+    Record {
+        holder: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default(),
+        duration: seconds.map_or(DURATION, Duration::from_secs),
+        version: object.metadata.resource_version.clone().unwrap_or_default(),
+    }
+}

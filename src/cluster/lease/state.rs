@@ -1,0 +1,207 @@
+//! Who leads: the decision of one candidate, from what it has seen of the Lease and a clock of its own.
+//!
+//! As in client-go, clocks of other hosts are not believed: a leader counts as gone when its record has not changed for
+//! the record's own duration, by this process's clock. A leader believes in itself for a shorter time than that, counted
+//! from before it asked for the renewal, so that it has stopped when the next one begins.
+
+use std::time::{Duration, Instant};
+
+/// What a Lease says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Who leads; empty when the last one has stepped down.
+    pub holder: String,
+    /// For how long the holder counts as leading after a change of the record.
+    pub duration: Duration,
+    /// Version of the object.
+    pub version: String,
+}
+
+/// What to do about the Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// There is none: make it.
+    Create,
+    /// Nobody leads: write oneself into this version.
+    Take(String),
+    /// Go on leading: write this version again.
+    Renew(String),
+    /// Somebody else leads.
+    Wait,
+}
+
+/// One that would lead.
+#[derive(Debug)]
+pub struct Candidate {
+    identity: String,
+    duration: Duration,
+    seen: Option<(Record, Instant)>,
+    until: Option<Instant>,
+}
+
+impl Candidate {
+    /// A candidate with a name that no other has, not even the one that ran before it on the same host.
+    pub const fn new(identity: String, duration: Duration) -> Self {
+        Self { identity, duration, seen: None, until: None }
+    }
+
+    /// Its name.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// What it asks others to wait for.
+    pub const fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// How often a leader renews.
+    pub fn renewal(&self) -> Duration {
+        self.duration / 3
+    }
+
+    /// Until when it may act as the leader.
+    pub const fn leads_until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Looks at the Lease, or at its absence.
+    pub fn look(&mut self, record: Option<Record>, now: Instant) -> Step {
+        let Some(record) = record else {
+            self.seen = None;
+            return Step::Create;
+        };
+        let version = record.version.clone();
+        if record.holder == self.identity {
+            return Step::Renew(version);
+        }
+        self.until = None;
+        let since = match &self.seen {
+            Some((seen, since)) if *seen == record => *since,
+            _ => now,
+        };
+        let over = record.holder.is_empty() || now.duration_since(since) >= record.duration;
+        self.seen = Some((record, since));
+        if over { Step::Take(version) } else { Step::Wait }
+    }
+
+    /// A step other than [`Step::Wait`], asked for at `asked`, was carried out.
+    pub fn succeeded(&mut self, asked: Instant) {
+        self.until = Some(asked + self.duration * 2 / 3);
+    }
+
+    /// Somebody else was faster.
+    pub fn was_outrun(&mut self) {
+        self.until = None;
+    }
+
+    /// Whether it may act as the leader.
+    pub fn leads(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::{Candidate, Record, Step};
+
+    const LEASE: Duration = Duration::from_secs(15);
+
+    fn record(holder: &str, version: &str) -> Option<Record> {
+        Some(Record { holder: holder.to_owned(), duration: LEASE, version: version.to_owned() })
+    }
+
+    fn candidate(name: &str) -> Candidate {
+        Candidate::new(name.to_owned(), LEASE)
+    }
+
+    #[test]
+    fn without_a_lease_one_is_made() {
+        assert_eq!(candidate("a").look(None, Instant::now()), Step::Create);
+    }
+
+    #[test]
+    fn a_lease_that_was_given_back_is_taken_at_once() {
+        assert_eq!(candidate("a").look(record("", "7"), Instant::now()), Step::Take("7".to_owned()));
+    }
+
+    #[test]
+    fn a_leader_that_falls_silent_is_followed_after_the_duration_of_its_lease() {
+        let (mut a, start) = (candidate("a"), Instant::now());
+        assert_eq!(a.look(record("b", "1"), start), Step::Wait);
+        assert_eq!(a.look(record("b", "1"), start + LEASE - Duration::from_millis(1)), Step::Wait);
+        assert_eq!(a.look(record("b", "1"), start + LEASE), Step::Take("1".to_owned()));
+    }
+
+    #[test]
+    fn a_leader_that_renews_is_not_followed() {
+        let (mut a, start) = (candidate("a"), Instant::now());
+        for round in 0..10 {
+            assert_eq!(a.look(record("b", &round.to_string()), start + LEASE * round), Step::Wait);
+        }
+    }
+
+    #[test]
+    fn a_leader_that_cannot_renew_stops_before_others_may_begin() {
+        let (mut a, start) = (candidate("a"), Instant::now());
+        a.succeeded(start);
+        assert!(a.leads(start + LEASE * 2 / 3 - Duration::from_millis(1)));
+        assert!(!a.leads(start + LEASE * 2 / 3));
+    }
+
+    #[test]
+    fn a_leader_that_finds_another_name_in_the_lease_stops_at_once() {
+        let (mut a, start) = (candidate("a"), Instant::now());
+        a.succeeded(start);
+        assert_eq!(a.look(record("b", "2"), start), Step::Wait);
+        assert!(!a.leads(start));
+    }
+
+    /// What a candidate does in one round, after a time: whether its request gets through, and how long the answer takes.
+    #[derive(Debug, Clone)]
+    struct Round {
+        who: usize,
+        pause: u64,
+        lost: bool,
+        travel: u64,
+    }
+
+    fn round() -> impl Strategy<Value = Round> {
+        (0..3usize, 0..6000u64, prop::bool::weighted(0.2), 0..2000u64).prop_map(|(who, pause, lost, travel)| Round {
+            who,
+            pause,
+            lost,
+            travel,
+        })
+    }
+
+    proptest! {
+        /// Whatever gets lost and however long anybody sleeps, there are never two who believe that they lead.
+        #[test]
+        fn there_are_never_two_leaders(rounds in prop::collection::vec(round(), 1..200)) {
+            let mut candidates = ["a", "b", "c"].map(candidate);
+            let (mut stored, mut version, mut now) = (None::<Record>, 0u64, Instant::now());
+            for Round { who, pause, lost, travel } in rounds {
+                now += Duration::from_millis(pause);
+                let seen = stored.clone();
+                let candidate = &mut candidates[who];
+                let step = candidate.look(seen.clone(), now);
+                let asked = now;
+                now += Duration::from_millis(travel);
+                if step != Step::Wait && stored == seen {
+                    version += 1;
+                    stored = record(candidate.identity(), &version.to_string());
+                    if !lost {
+                        candidate.succeeded(asked);
+                    }
+                }
+                let leaders = candidates.iter().filter(|candidate| candidate.leads(now)).count();
+                prop_assert!(leaders <= 1, "{leaders} at once: {candidates:?}");
+            }
+        }
+    }
+}
