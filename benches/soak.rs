@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
-use support::{Call, Connection, config, cpu_seconds, kilobytes, start};
+use support::{Call, Connection, argument, config, cpu_seconds, kilobytes, start};
 use tests::program::Program;
 
 const CALLS: [&str; 6] = [
@@ -40,11 +40,7 @@ const LIFE: usize = 2_000;
 const SAMPLE: Duration = Duration::from_secs(10);
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let minutes = arguments
-        .iter()
-        .position(|argument| argument == "--minutes")
-        .map_or(1, |at| arguments[at + 1].parse().unwrap());
+    let minutes = argument("--minutes").map_or(1, |minutes| minutes.parse().unwrap());
     let program = start("");
     let (webhook, config) = (program.webhook, config(&program));
     let (calls, failed, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));

@@ -1,6 +1,12 @@
 //! What is planned for a stored Session: the repairs of `/mutate`, where HobbyFarm lacks a time.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "this is test code"
+)]
 
 mod support;
 

@@ -22,6 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Of `/proc/PID/stat`, in each second.
 const TICKS: f64 = 100.0;
 
+/// The value behind a flag of this benchmark.
+pub fn argument(flag: &str) -> Option<String> {
+    std::env::args().skip_while(|argument| argument != flag).nth(1)
+}
+
 /// Starts the program with these options and gives it a core, and the load the other.
 pub fn start(options: &str) -> Program {
     let mut program = Program::start(options, 4_096);

@@ -83,7 +83,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.put(name("later"), Duration::from_millis(20));
         queue.put(name("now"), Duration::ZERO);
-        queue.put(name("now"), Duration::from_secs(3600));
+        queue.put(name("now"), Duration::from_hours(1));
         assert_eq!(queue.len(), 2);
         assert_eq!(queue.next().await, Some((name("now"), 0)));
         assert_eq!(queue.next().await, Some((name("later"), 0)));

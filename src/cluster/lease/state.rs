@@ -111,8 +111,8 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(15);
 
-    fn record(holder: &str, version: &str) -> Option<Record> {
-        Some(Record { holder: holder.to_owned(), duration: LEASE, version: version.to_owned() })
+    fn record(holder: &str, version: &str) -> Record {
+        Record { holder: holder.to_owned(), duration: LEASE, version: version.to_owned() }
     }
 
     fn candidate(name: &str) -> Candidate {
@@ -126,22 +126,22 @@ mod tests {
 
     #[test]
     fn a_lease_that_was_given_back_is_taken_at_once() {
-        assert_eq!(candidate("a").look(record("", "7"), Instant::now()), Step::Take("7".to_owned()));
+        assert_eq!(candidate("a").look(Some(record("", "7")), Instant::now()), Step::Take("7".to_owned()));
     }
 
     #[test]
     fn a_leader_that_falls_silent_is_followed_after_the_duration_of_its_lease() {
         let (mut a, start) = (candidate("a"), Instant::now());
-        assert_eq!(a.look(record("b", "1"), start), Step::Wait);
-        assert_eq!(a.look(record("b", "1"), start + LEASE - Duration::from_millis(1)), Step::Wait);
-        assert_eq!(a.look(record("b", "1"), start + LEASE), Step::Take("1".to_owned()));
+        assert_eq!(a.look(Some(record("b", "1")), start), Step::Wait);
+        assert_eq!(a.look(Some(record("b", "1")), start + Duration::from_millis(14_999)), Step::Wait);
+        assert_eq!(a.look(Some(record("b", "1")), start + LEASE), Step::Take("1".to_owned()));
     }
 
     #[test]
     fn a_leader_that_renews_is_not_followed() {
         let (mut a, start) = (candidate("a"), Instant::now());
         for round in 0..10 {
-            assert_eq!(a.look(record("b", &round.to_string()), start + LEASE * round), Step::Wait);
+            assert_eq!(a.look(Some(record("b", &round.to_string())), start + LEASE * round), Step::Wait);
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
     fn a_leader_that_cannot_renew_stops_before_others_may_begin() {
         let (mut a, start) = (candidate("a"), Instant::now());
         a.succeeded(start);
-        assert!(a.leads(start + LEASE * 2 / 3 - Duration::from_millis(1)));
+        assert!(a.leads(start + Duration::from_millis(9_999)));
         assert!(!a.leads(start + LEASE * 2 / 3));
     }
 
@@ -157,7 +157,7 @@ mod tests {
     fn a_leader_that_finds_another_name_in_the_lease_stops_at_once() {
         let (mut a, start) = (candidate("a"), Instant::now());
         a.succeeded(start);
-        assert_eq!(a.look(record("b", "2"), start), Step::Wait);
+        assert_eq!(a.look(Some(record("b", "2")), start), Step::Wait);
         assert!(!a.leads(start));
     }
 
@@ -194,7 +194,7 @@ mod tests {
                 now += Duration::from_millis(travel);
                 if step != Step::Wait && stored == seen {
                     version += 1;
-                    stored = record(candidate.identity(), &version.to_string());
+                    stored = Some(record(candidate.identity(), &version.to_string()));
                     if !lost {
                         candidate.succeeded(asked);
                     }
