@@ -54,12 +54,11 @@ fn main() {
     // Until everything has been touched once.
     measure(&program, Duration::from_secs(3));
     let quiet = row("quiet", &program, seconds);
-    let mut attackers = attackers(&program);
+    let attackers = Attackers::start(&program);
     // Until all have come, and gone once.
     thread::sleep(ROUND * 2);
     let hostile = row("attacked", &program, seconds);
-    attackers.kill().unwrap();
-    attackers.wait().unwrap();
+    drop(attackers);
     println!("\np99: {:.2} times the quiet one; peak RSS {} kB", hostile / quiet, kilobytes(&program, "VmHWM"));
 }
 
@@ -119,14 +118,26 @@ fn honest(
 
 /// The slow clients are another process, which gets the core of the honest one only when that is idle: otherwise their own work
 /// would be measured as well.
-fn attackers(program: &Program) -> Child {
-    Command::new("nice")
-        .args(["-n", "19"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--attack", &program.webhook.to_string(), "--authority", &STANDARD.encode(&program.authority)])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+struct Attackers(Child);
+
+impl Attackers {
+    fn start(program: &Program) -> Self {
+        let child = Command::new("nice")
+            .args(["-n", "19"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--attack", &program.webhook.to_string(), "--authority", &STANDARD.encode(&program.authority)])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(child.unwrap())
+    }
+}
+
+impl Drop for Attackers {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// One slow client, as far as it has come.

@@ -67,16 +67,18 @@ impl Connections {
         self.told();
     }
 
-    /// Closes the connection that has been idle for longest; false when all are busy.
+    /// Closes the connection that has been waiting for its client for longest; false when all are at work.
     ///
-    /// Those that never asked anything go first while they hold more than half of all places: however many of them are
+    /// Those that never got an answer go first while they hold more than half of all places: however many of them are
     /// opened, they do not push out a client that is served, and however many idle ones were served once, a new client
     /// finds a place.
     fn evict(&mut self) -> bool {
-        let strangers = self.open.values().filter(|(peer, _)| peer.is_stranger()).count();
-        let strangers_first = strangers > self.limit / 2;
-        let idle = self.open.iter().filter_map(|(id, (peer, _))| Some((*id, peer.is_stranger(), peer.idle_since()?)));
-        let Some((victim, ..)) = idle.min_by_key(|(_, stranger, since)| (*stranger != strangers_first, *since)) else {
+        let unanswered = self.open.values().filter(|(peer, _)| peer.is_unanswered()).count();
+        let unanswered_first = unanswered > self.limit / 2;
+        let waiting =
+            self.open.iter().filter_map(|(id, (peer, _))| Some((*id, peer.is_unanswered(), peer.waits_since()?)));
+        let Some((victim, ..)) = waiting.min_by_key(|(_, unanswered, since)| (*unanswered != unanswered_first, *since))
+        else {
             return false;
         };
         if let Some((_, task)) = self.open.remove(&victim) {

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// A request that has no answer for longer than this still waits for its body: deciding takes far less.
+const HONEST_WORK: Duration = Duration::from_millis(250);
+
 /// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -61,8 +64,11 @@ pub(super) struct Peer {
     opened: Instant,
     /// Milliseconds from `opened` to the end of the handshake or of the last answer.
     active: AtomicU64,
+    /// The same to the beginning of the first request that has no answer yet.
+    asked_at: AtomicU64,
     requests: AtomicUsize,
     stranger: AtomicBool,
+    answered: AtomicBool,
     retired: AtomicBool,
     asked: Notify,
 }
@@ -72,8 +78,10 @@ impl Peer {
         Self {
             opened: Instant::now(),
             active: AtomicU64::new(0),
+            asked_at: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
             stranger: AtomicBool::new(true),
+            answered: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             asked: Notify::new(),
         }
@@ -90,20 +98,42 @@ impl Peer {
         (self.requests.load(Ordering::Acquire) == 0).then(|| self.opened + active)
     }
 
+    /// Whether nothing was ever answered.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !self.answered.load(Ordering::Acquire)
+    }
+
+    /// Since when it has been waiting for its client: idle, or with a request whose body does not come. `None` while a
+    /// request is young enough to be honest work.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.idle_since().or_else(|| {
+            let last = self.asked_at.load(Ordering::Acquire).max(self.active.load(Ordering::Acquire));
+            let since = self.opened + Duration::from_millis(last);
+            (since.elapsed() >= HONEST_WORK).then_some(since)
+        })
+    }
+
     /// Begins to be idle anew.
     pub(super) fn was_active(&self) {
-        let active = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.active.store(active, Ordering::Release);
+        self.active.store(self.age(), Ordering::Release);
+    }
+
+    /// Milliseconds.
+    fn age(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn request_begins(&self) {
-        self.requests.fetch_add(1, Ordering::AcqRel);
+        if self.requests.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.asked_at.store(self.age(), Ordering::Release);
+        }
         if self.stranger.swap(false, Ordering::AcqRel) {
             self.asked.notify_one();
         }
     }
 
     pub(super) fn request_ends(&self) {
+        self.answered.store(true, Ordering::Release);
         self.was_active();
         self.requests.fetch_sub(1, Ordering::AcqRel);
     }
