@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::client::Client;
+use support::client::{Client, post_head};
 use support::program::Program;
 use support::running::Running;
 use support::{eventually, review};
@@ -60,6 +60,27 @@ async fn clients_that_never_end_their_bodies_make_place_for_a_new_one() {
     assert!(one.response().is_err(), "the one that has been waiting for longest goes");
     two.send(&rest);
     assert!(two.response().unwrap().starts_with("HTTP/1.1 200"));
+}
+
+/// The largest review that an API server sends: 3 MB of `<`, each escaped, in the new object, and half as many in the old one.
+#[test]
+fn a_review_of_20_mb_over_a_slow_link_is_answered_with_the_default_limits() {
+    let program = Program::start("", 1024);
+    let mut large = review();
+    for (object, count) in [("object", 3_000_000_usize), ("oldObject", 400_000)] {
+        large["request"][object]["spec"]["notes"] = "<".repeat(count).into();
+    }
+    let body = large.to_string().replace('<', "\\u003c").into_bytes();
+    assert!(body.len() > 20_000_000, "{}", body.len());
+    let mut client = program.connect();
+    client.send(post_head("/validate", body.len()).as_bytes());
+    for part in body.chunks(64 << 10) {
+        client.send(part);
+        // This is the slow link: some 50 Mbit/s.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let answer = client.response().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"uid\""), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
