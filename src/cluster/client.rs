@@ -55,12 +55,24 @@ pub async fn connect_to_watch() -> Result<Client, ClusterError> {
     Client::try_from(config).map_err(|e| error(&e))
 }
 
+/// A client by the context that somebody chose, or as [`connect`] finds one.
+///
+/// # Errors
+///
+/// [`ClusterError`] when there is no such context, or no credentials.
+pub async fn connect_to(context: Option<&str>) -> Result<(Client, String), ClusterError> {
+    match context {
+        Some(context) => connect_by(context).await,
+        None => connect().await,
+    }
+}
+
 /// A client by a context of the kubeconfig, and the namespace of that context.
 ///
 /// # Errors
 ///
 /// [`ClusterError`] when there is no such context, or it cannot be used.
-pub async fn connect_by(context: &str) -> Result<(Client, String), ClusterError> {
+async fn connect_by(context: &str) -> Result<(Client, String), ClusterError> {
     let error = |error: &dyn std::error::Error| ClusterError::Context {
         context: context.to_owned(),
         reason: error.to_string(),

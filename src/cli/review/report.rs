@@ -7,11 +7,9 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{Answered, repaired};
+use crate::cli::look::{BAD, GOOD, ODD};
 use crate::core::policy::Verdict;
 
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const ODD: Style = AnsiColor::Yellow.on_default().bold();
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
 
