@@ -1,7 +1,8 @@
 //! The chart and the overlays in a real cluster, by the real Helm and kubectl: what the server makes of every object, and that
 //! installs, upgrades, rollbacks and uninstalls leave what they should and nothing else. See `scenarios`.
 //!
-//! `PATH=$(tests/kubectl):$(tests/helm):$PATH KUBEBUILDER_ASSETS=$(tests/control-plane) cargo test --test chart_in_cluster`
+//! `PATH=$(tests/kubectl):$(tests/helm):$PATH HELM4=$(tests/helm4) KUBEBUILDER_ASSETS=$(tests/control-plane)
+//! cargo test --test chart_in_cluster`
 
 #![allow(
     dead_code,
@@ -50,7 +51,9 @@ fn main() -> ExitCode {
     let is_selected = |name: &str| parts.is_empty() || parts.iter().any(|part| name.contains(part.as_str()));
     let selected: Vec<_> = ALL.iter().filter(|scenario| is_selected(scenario.name)).collect();
     if flags.iter().any(|flag| flag == "--list") {
-        selected.iter().for_each(|scenario| println!("{}: test", scenario.name));
+        for scenario in selected {
+            println!("{}: test", scenario.name);
+        }
         return ExitCode::SUCCESS;
     }
     if selected.is_empty() {
@@ -80,7 +83,7 @@ async fn run(assets: PathBuf, selected: &[&Scenario]) -> ExitCode {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chart-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let world = World::new(assets, folder.clone()).await;
-    println!("\nchart in Kubernetes {}, by Helm {}\n", world.server, world.helm_version());
+    println!("\nchart in Kubernetes {}, by Helm {}\n", world.server, world.helm_versions().join(" and "));
     let mut failed = 0;
     for scenario in selected {
         let start = Instant::now();
@@ -89,7 +92,7 @@ async fn run(assets: PathBuf, selected: &[&Scenario]) -> ExitCode {
         println!("{verdict} {} ({:.1} s)", scenario.name, start.elapsed().as_secs_f64());
         if outcome.is_err() {
             failed += 1;
-            world.clean_up().await;
+            world.clean_up();
         }
     }
     let passed = selected.len() - failed;

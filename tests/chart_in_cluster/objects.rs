@@ -32,7 +32,7 @@ pub(crate) async fn configuration(world: &World, kind: &str) -> Value {
     read(world, &format!("{ADMISSION}/{kind}/hobbyfarm-session-webhook")).await
 }
 
-/// The templates of the ReplicaSets, the newest last, once there are so many.
+/// The templates of the `ReplicaSets`, the newest last, once there are so many.
 pub(crate) async fn replica_sets(world: &World, count: usize) -> Vec<Value> {
     eventually("the Deployment has its ReplicaSets", PATIENCE, async || {
         let list = read(world, &collection("apps/v1", "replicasets")).await;

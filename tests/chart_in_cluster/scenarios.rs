@@ -11,7 +11,7 @@ use crate::objects::{
 };
 use crate::process::eventually;
 use crate::replica::Replica;
-use crate::world::{NAMESPACE, PATIENCE, RELEASE, World, chart, repository};
+use crate::world::{Engine, NAMESPACE, PATIENCE, RELEASE, World, chart, repository};
 
 /// One thing that holds in a cluster.
 pub(crate) struct Scenario {
@@ -50,6 +50,8 @@ fn uninstall(world: &World) {
     world.helm(&["uninstall", RELEASE]).succeeds();
 }
 
+const ENGINES: [Engine; 2] = [Engine::Helm3, Engine::Helm4];
+
 async fn the_server_accepts_every_object_of_the_chart(world: &World) {
     world.make_namespace().await;
     let everything = format!("--values={}", repository().join("tests/chart/everything.yaml").display());
@@ -69,7 +71,7 @@ async fn the_server_accepts_every_object_of_the_chart(world: &World) {
         assert_eq!(outcome.stdout.lines().count(), objects, "{outcome:?}");
         assert!(outcome.stdout.lines().all(|line| line.ends_with("created (server dry run)")), "{outcome:?}");
     }
-    world.remove_namespace().await;
+    world.remove_namespace();
 }
 
 async fn an_install_differs_in_nothing_from_what_was_rendered(world: &World) {
@@ -83,7 +85,7 @@ async fn an_install_differs_in_nothing_from_what_was_rendered(world: &World) {
         let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&[source]), "false");
         assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
         uninstall(world);
-        world.remove_namespace().await;
+        world.remove_namespace();
         world.is_as_it_was(&before).await;
     }
 }
@@ -119,13 +121,19 @@ async fn a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back(world: 
 
     uninstall(world);
     world.is_as_it_was(&before).await;
-    world.remove_namespace().await;
+    world.remove_namespace();
 }
 
 async fn an_uninstall_takes_the_webhooks_away_before_the_pods_and_leaves_nothing(world: &World) {
+    for engine in ENGINES {
+        uninstalls_in_order(world, engine).await;
+    }
+}
+
+async fn uninstalls_in_order(world: &World, engine: Engine) {
     world.make_namespace().await;
     let before = world.inventory();
-    install(world, &[]);
+    world.helm_of(engine, &["install", RELEASE, &chart()]).succeeds();
     replica_sets(world, 1).await;
     let mut deployments = Deletions::of(world, &collection("apps/v1", "deployments")).await;
     let mut services = Deletions::of(world, &collection("v1", "services")).await;
@@ -133,19 +141,25 @@ async fn an_uninstall_takes_the_webhooks_away_before_the_pods_and_leaves_nothing
     for kind in WEBHOOKS {
         configurations.push(Deletions::of(world, &format!("{ADMISSION}/{kind}")).await);
     }
-    uninstall(world);
+    world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
     let pods_go = deployments.first_of("session-webhook").await.min(services.first_of("session-webhook").await);
     for mut configuration in configurations {
         assert!(configuration.first_of("hobbyfarm-session-webhook").await < pods_go);
     }
     world.is_as_it_was(&before).await;
-    world.remove_namespace().await;
+    world.remove_namespace();
 }
 
 async fn what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release(world: &World) {
+    for engine in ENGINES {
+        keeps_what_the_program_wrote(world, engine).await;
+    }
+}
+
+async fn keeps_what_the_program_wrote(world: &World, engine: Engine) {
     world.make_namespace().await;
     let before = world.inventory();
-    install(world, &[SOURCES[1]]);
+    world.helm_of(engine, &["install", RELEASE, &chart(), SOURCES[1]]).succeeds();
     let mut replica = Replica::start(world).await;
     replica.is_ready().await;
     let lease = collection("coordination.k8s.io/v1", "leases") + "/session-webhook-backfill";
@@ -170,16 +184,16 @@ async fn what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release(wo
 
     // The program must not get the chance to put right what an upgrade breaks.
     replica.end().await;
-    upgrade(world, &[SOURCES[1], "--set=mode=warn"]);
-    world.helm(&["rollback", RELEASE, "1"]).succeeds();
+    world.helm_of(engine, &["upgrade", RELEASE, &chart(), SOURCES[1], "--set=mode=warn"]).succeeds();
+    world.helm_of(engine, &["rollback", RELEASE, "1"]).succeeds();
     assert_eq!(read(world, &secret).await["data"], kept);
     assert_eq!(bundles().await, trusted);
     let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&[SOURCES[1]]), "false");
     assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
 
-    uninstall(world);
+    world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
     world.is_as_it_was(&before).await;
-    world.remove_namespace().await;
+    world.remove_namespace();
 }
 
 /// Two would judge each Session twice, so names are fixed, and Helm sees that they are taken.
@@ -192,7 +206,7 @@ async fn a_second_release_is_refused(world: &World) {
     assert!(outcome.stderr.contains("cannot be imported into the current release"), "{outcome:?}");
     world.is_as_it_was(&before).await;
     uninstall(world);
-    world.remove_namespace().await;
+    world.remove_namespace();
 }
 
 async fn an_overlay_differs_in_nothing_once_applied_and_leaves_nothing(world: &World) {

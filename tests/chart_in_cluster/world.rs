@@ -24,6 +24,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
+/// Which Helm. What is called the third here is the `helm` on PATH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Helm3,
+    Helm4,
+}
+
 pub(crate) struct World {
     pub(crate) admin: Writer,
     pub(crate) kubectl: Kubectl,
@@ -73,16 +80,31 @@ impl World {
 
     /// Helm on this cluster, in the webhook's namespace.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Outcome {
+        self.run(&mut Command::new("helm"), arguments, "PATH=$(tests/helm):$PATH")
+    }
+
+    /// One of the two Helms that people use. Of the fourth, which applies on the server's side, there is only the engine.
+    pub(crate) fn helm_of(&self, engine: Engine, arguments: &[&str]) -> Outcome {
+        if engine == Engine::Helm3 {
+            return self.helm(arguments);
+        }
+        let script = repository().join("tests/chart_in_cluster/helm4.py");
+        let mut python = Command::new("python3");
+        let path = std::env::var_os("HELM4").expect("Helm 4 is needed: HELM4=$(tests/helm4)");
+        self.run(python.env("PYTHONPATH", path).arg("-B").arg(script), arguments, "HELM4=$(tests/helm4)")
+    }
+
+    fn run(&self, helm: &mut Command, arguments: &[&str], provider: &str) -> Outcome {
         let home = |name: &str| self.folder.join("helm").join(name);
-        let output = Command::new("helm")
+        let output = helm
             .env("KUBECONFIG", self.cluster.admin_kubeconfig())
             .env("HELM_CACHE_HOME", home("cache"))
             .env("HELM_CONFIG_HOME", home("config"))
             .env("HELM_DATA_HOME", home("data"))
+            .env("HELM_NAMESPACE", NAMESPACE)
             .args(arguments)
-            .args(["--namespace", NAMESPACE])
             .output()
-            .unwrap_or_else(|error| panic!("helm is needed, PATH=$(tests/helm):$PATH provides it: {error}"));
+            .unwrap_or_else(|error| panic!("helm is needed, {provider} provides it: {error}"));
         Outcome {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -90,11 +112,12 @@ impl World {
         }
     }
 
-    pub(crate) fn helm_version(&self) -> String {
-        self.helm(&["version", "--template", "{{.Version}}"]).succeeds().stdout
+    pub(crate) fn helm_versions(&self) -> [String; 2] {
+        let third = self.helm(&["version", "--template", "{{.Version}}"]).succeeds().stdout;
+        [third, self.helm_of(Engine::Helm4, &["version"]).succeeds().stdout.trim().to_owned()]
     }
 
-    /// What the chart makes for this server, as a GitOps tool would ask for it.
+    /// What the chart makes for this server, as `kubectl apply` would would ask for it.
     pub(crate) fn rendered(&self, values: &[&str]) -> String {
         let server = format!("--kube-version={}", self.server);
         let arguments = ["template", RELEASE, &chart(), "--no-hooks", &server];
@@ -116,12 +139,12 @@ impl World {
     }
 
     /// Takes the namespace away, with what is in it.
-    pub(crate) async fn remove_namespace(&self) {
+    pub(crate) fn remove_namespace(&self) {
         self.kubectl.run(&["delete", "namespace", NAMESPACE, "--timeout=60s"]).succeeds();
     }
 
     /// After a failure: what can be taken away is taken away, or the next scenario would fail for it.
-    pub(crate) async fn clean_up(&self) {
+    pub(crate) fn clean_up(&self) {
         self.helm(&["uninstall", RELEASE]);
         self.kubectl.run(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s"]);
         self.kubectl.run(&[
