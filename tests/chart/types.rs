@@ -31,14 +31,14 @@ fn everything_that_the_chart_makes_is_known_to_the_api() {
             let arguments: Vec<&str> = [authority, &source].into_iter().chain(values.as_deref()).collect();
             for object in template_of(&chart(), &arguments).objects {
                 kinds.insert(object["kind"].as_str().unwrap().to_owned());
-                assert_known(object);
+                assert_known(&object);
             }
         }
     }
     assert!(kinds.len() >= 18, "{kinds:?}");
 }
 
-fn assert_known(object: Value) {
+fn assert_known(object: &Value) {
     match object["kind"].as_str().unwrap() {
         "ClusterRole" => assert_is::<ClusterRole>(object),
         "ClusterRoleBinding" => assert_is::<ClusterRoleBinding>(object),
@@ -62,8 +62,8 @@ fn assert_known(object: Value) {
 }
 
 /// What the type does not know gets lost on the way through it.
-fn assert_is<T: Resource + Metadata + Serialize + DeserializeOwned>(object: Value) {
+fn assert_is<T: Resource + Metadata + Serialize + DeserializeOwned>(object: &Value) {
     assert_eq!(object["apiVersion"], T::API_VERSION, "{object}");
     let typed: T = serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{error}: {object}"));
-    assert_eq!(serde_json::to_value(typed).unwrap(), object);
+    assert_eq!(&serde_json::to_value(typed).unwrap(), object);
 }
