@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use crate::core::finding::FindingKind;
 use crate::core::policy::Verdict;
 use crate::core::review::{Review, Webhook};
 use crate::core::rule::Rule;
@@ -65,6 +66,14 @@ pub struct Metrics {
     pub backfill_waiting: Gauge,
     /// Interruptions of the watch on Sessions.
     pub backfill_watch_errors: Counter,
+    /// What the last audit found, by kind; nothing in replicas that do not look.
+    pub audit_findings: Family<FindingLabels, Gauge>,
+    /// Sessions that the last audit judged.
+    pub audit_sessions: Gauge,
+    /// When the last audit ended, seconds since 1970.
+    pub audit_ended: Gauge,
+    /// Audits that came to nothing.
+    pub audit_errors: Counter,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
@@ -165,6 +174,15 @@ pub struct ActionLabel {
     pub action: &'static str,
 }
 
+/// Labels of [`Metrics::audit_findings`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FindingLabels {
+    /// What is wrong.
+    pub finding: FindingKind,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+}
+
 /// Declares a closed set of label values.
 macro_rules! label {
     ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
@@ -188,6 +206,12 @@ label!(Subresource { None = "", Status = "status", Other = "other" });
 label!(DecisionLabel { Allow = "allow", Deny = "deny" });
 
 impl EncodeLabelValue for Rule {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.name().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for FindingKind {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.name().encode(encoder)
     }
@@ -267,6 +291,14 @@ impl Metrics {
         r.add("backfill_waiting_sessions", "Sessions that wait for their repair", &backfill_waiting);
         let backfill_watch_errors = Counter::default();
         r.add("backfill_watch_errors", "Interruptions of the watch on Sessions", &backfill_watch_errors);
+        let audit_findings = Family::default();
+        r.add("audit_findings", "What the last audit found, by kind", &audit_findings);
+        let audit_sessions = Gauge::default();
+        r.add("audit_sessions", "Sessions that the last audit judged", &audit_sessions);
+        let audit_ended = Gauge::default();
+        r.add_with_unit("audit_ended", "When the last audit ended, since 1970", Unit::Seconds, &audit_ended);
+        let audit_errors = Counter::default();
+        r.add("audit_errors", "Audits that came to nothing", &audit_errors);
         let requests_in_flight = Gauge::default();
         r.add("in_flight_requests", "Requests whose body is arriving or being decided", &requests_in_flight);
         let decisions_in_flight = Gauge::default();
@@ -304,6 +336,10 @@ impl Metrics {
             backfill_leading,
             backfill_waiting,
             backfill_watch_errors,
+            audit_findings,
+            audit_sessions,
+            audit_ended,
+            audit_errors,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
@@ -330,9 +366,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[cfg(test)]
 mod tests {
     use super::{
-        ActionLabel, ClosedLabel, LoadLabel, Metrics, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel, StepLabels,
-        WebhookLabel,
+        ActionLabel, ClosedLabel, FindingLabels, LoadLabel, Metrics, RefusalLabels, ResultLabel, ReviewLabels,
+        RuleLabel, StepLabels, WebhookLabel,
     };
+    use crate::core::finding::FindingKind;
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
     use crate::core::rule::Rule;
@@ -354,6 +391,8 @@ mod tests {
         metrics.authority_steps.get_or_create(&StepLabels { step: "bootstrap", result: "done" }).inc();
         metrics.backfill_sessions.get_or_create(&ResultLabel { result: "repaired" }).inc();
         metrics.backfill_unparsable.get_or_create(&ActionLabel { action: "replaced" }).inc();
+        let labels = FindingLabels { finding: FindingKind::MissingTime, severity: "error" };
+        metrics.audit_findings.get_or_create(&labels).set(1);
         let text = metrics.encode();
         for name in metrics.names() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");

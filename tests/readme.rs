@@ -4,13 +4,18 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Arg;
+use session_webhook::core::finding::FindingKind;
 use session_webhook::core::rule::Rule;
 
 /// Holds the part of the README between `<!-- name -->` and `<!-- /name -->` against the program. With `UPDATE_README=1` in
 /// the environment the README is mended instead.
 fn hold(name: &str, expected: &str) {
+    // One mends after the other.
+    static README: Mutex<()> = Mutex::new(());
+    let _guard = README.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = readme.split_once(&format!("<!-- {name} -->\n")).unwrap();
@@ -30,6 +35,15 @@ fn the_table_of_rules_is_the_list_of_rules() {
         writeln!(table, "| `{rule}` | {} |", rule.description()).unwrap();
     }
     hold("rules", &table);
+}
+
+#[test]
+fn the_table_of_findings_is_what_an_audit_can_find() {
+    let mut table = "| finding | severity | |\n|---|---|---|\n".to_owned();
+    for kind in FindingKind::ALL {
+        writeln!(table, "| `{kind}` | {} | {} |", kind.severity().name(), kind.meaning()).unwrap();
+    }
+    hold("findings", &table);
 }
 
 #[test]

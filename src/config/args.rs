@@ -26,11 +26,6 @@ pub struct PolicyArgs {
     #[arg(value_enum)]
     mode: Mode,
 
-    /// Which shape of a Session HobbyFarm uses
-    #[arg(long, env = "SESSION_WEBHOOK_DIALECT", hide_env_values = true, value_enum)]
-    #[arg(default_value_t = Settings::default().dialect.into())]
-    dialect: DialectArg,
-
     /// A service account of HobbyFarm that may write Sessions, `*` for a whole part; repeatable
     #[arg(long, env = "SESSION_WEBHOOK_SERVICE_ACCOUNT", hide_env_values = true, value_name = "NAMESPACE/NAME")]
     #[arg(default_values_t = Settings::default().service_accounts)]
@@ -66,6 +61,19 @@ pub struct PolicyArgs {
     #[arg(default_value_t = Settings::default().invariants)]
     invariants: Invariants,
 
+    #[command(flatten)]
+    sessions: SessionArgs,
+}
+
+/// What Sessions look like and how long they live: [`SessionArgs::apply_to`].
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Policy")]
+pub struct SessionArgs {
+    /// Which shape of a Session HobbyFarm uses
+    #[arg(long, env = "SESSION_WEBHOOK_DIALECT", hide_env_values = true, value_enum)]
+    #[arg(default_value_t = Settings::default().dialect.into())]
+    dialect: DialectArg,
+
     /// How far ahead a missing `end_time` is set
     #[arg(long, env = "SESSION_WEBHOOK_SESSION_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::new(Settings::default().session_timeout))]
@@ -75,6 +83,19 @@ pub struct PolicyArgs {
     #[arg(long, env = "SESSION_WEBHOOK_PAUSE_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::new(Settings::default().pause_timeout))]
     pause_timeout: HumanDuration,
+}
+
+impl SessionArgs {
+    /// The settings with these in place of theirs.
+    pub fn apply_to(self, settings: Settings) -> Settings {
+        let Self { dialect, session_timeout, pause_timeout } = self;
+        Settings {
+            dialect: dialect.into(),
+            session_timeout: session_timeout.signed(),
+            pause_timeout: pause_timeout.signed(),
+            ..settings
+        }
+    }
 }
 
 /// `--dialect`.
@@ -113,7 +134,6 @@ impl PolicyArgs {
     pub fn settings(self) -> Settings {
         let Self {
             mode,
-            dialect,
             service_account,
             own_service_account,
             break_glass_user,
@@ -121,12 +141,10 @@ impl PolicyArgs {
             housekeeper,
             impersonation,
             invariants,
-            session_timeout,
-            pause_timeout,
+            sessions,
         } = self;
-        Settings {
+        sessions.apply_to(Settings {
             mode,
-            dialect: dialect.into(),
             service_accounts: service_account,
             own_service_account,
             break_glass_users: break_glass_user,
@@ -134,9 +152,8 @@ impl PolicyArgs {
             housekeepers: housekeeper,
             impersonation,
             invariants,
-            session_timeout: session_timeout.signed(),
-            pause_timeout: pause_timeout.signed(),
-        }
+            ..Settings::default()
+        })
     }
 
     /// What is accepted but opens the door wider than most people want, one line each, for the log at start.

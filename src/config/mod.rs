@@ -19,10 +19,10 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
-pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, TlsMode};
-pub use self::backfill_args::BackfillArgs;
+pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, SessionArgs, TlsMode};
+pub use self::backfill_args::{BackfillArgs, Controllers, RepairArgs};
 pub use self::tls_args::TlsArgs;
-pub use self::values::{ByteSize, HumanDuration, exact_account};
+pub use self::values::{ByteSize, HumanDuration, exact_account, object_name};
 
 /// The argument id of `--config`, which is no key of the file that it names.
 const CONFIG: &str = "config";

@@ -25,6 +25,7 @@ mod process;
 mod report;
 mod scenarios;
 mod session;
+mod surroundings;
 mod verbs;
 mod webhook;
 mod world;

@@ -1,5 +1,6 @@
 //! The specification, one sentence each.
 
+mod audit;
 mod backfill;
 mod deletion;
 mod flows;
@@ -62,6 +63,7 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     backfill::a_time_that_nobody_can_read_is_replaced_and_told_of,
     backfill::a_session_that_is_being_deleted_is_left_alone,
     backfill::a_write_that_comes_in_between_is_never_overwritten,
+    audit::each_planted_fault_is_found_and_nothing_else,
 ];
 
 /// What does not depend on the form of the resource. The last one takes the webhook away.
@@ -80,6 +82,12 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     backfill::the_course_says_how_long_a_session_lives,
     backfill::what_hobbyfarm_writes_at_the_same_moment_stays,
     backfill::another_replica_takes_over_from_one_that_was_killed,
+    audit::a_clean_cluster_is_told_to_be_clean_and_one_without_rights_is_not,
+    audit::people_are_told_what_a_finding_means_and_how_to_mend_it,
+    audit::times_are_mended_after_a_dry_run_by_whoever_may_write,
+    audit::the_job_may_look_at_everything_and_change_nothing,
+    audit::one_replica_tells_the_findings_as_metrics,
+    audit::what_appears_and_what_goes_is_told_while_it_watches,
     outage::people_stay_locked_out,
     outage::hobbyfarm_goes_on_where_the_server_knows_match_conditions,
     outage::deleting_goes_on,
