@@ -288,7 +288,7 @@ pub(super) async fn times_are_mended_after_a_dry_run_by_whoever_may_write(world:
 }
 
 /// Gives the accounts of `components/audit` their rights.
-async fn grant(world: &World) {
+fn grant(world: &World) {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/components/audit/rbac.yaml");
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(file).unwrap()).unwrap();
     for subject in objects.iter_mut().filter_map(|object| object.get_mut("subjects")?.as_array_mut()).flatten() {
@@ -304,7 +304,7 @@ async fn grant(world: &World) {
 pub(super) async fn the_job_may_look_at_everything_and_change_nothing(world: &World) {
     clear(world).await;
     furnish(world).await;
-    grant(world).await;
+    grant(world);
     let (lost, ..) = faults(world).swap_remove(0);
     plant(world, std::slice::from_ref(&lost)).await;
     let mut config: Value =
@@ -327,7 +327,7 @@ pub(super) async fn one_replica_tells_the_findings_as_metrics(world: &World) {
     clear(world).await;
     furnish(world).await;
     prepare(world).await;
-    grant(world).await;
+    grant(world);
     let planted: Vec<_> = faults(world).into_iter().map(|(session, ..)| session).skip(9).take(2).collect();
     plant(world, &planted).await;
     let options = ["--audit-interval", "1s", "--backfill=false"];
