@@ -2,6 +2,7 @@
 
 #[expect(dead_code, reason = "audit and doctor come next")]
 mod look;
+mod policy;
 mod review;
 mod serve;
 
@@ -39,6 +40,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Review(Box<review::ReviewArgs>),
+    Policy(Box<policy::PolicyPrint>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -58,16 +60,11 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
     match parsed {
         Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
         Ok(Cli { command: Command::Review(review) }) => review.run(),
+        Ok(Cli { command: Command::Policy(policy) }) => policy.run(),
         Ok(Cli { command: Command::Completions { shell } }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "session-webhook", &mut script);
-            match std::io::stdout().write_all(&script) {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                    fail(&format_args!("standard output: {error}"));
-                    ExitCode::FAILURE
-                }
-                _ => ExitCode::SUCCESS,
-            }
+            print(&script)
         }
         Err(error) => refuse(&error),
     }
@@ -81,6 +78,22 @@ fn refuse(error: &ConfigError) -> ExitCode {
         error => fail(error),
     }
     ExitCode::from(error.exit_code())
+}
+
+/// All of `text` on standard output. A reader that has gone away is no error.
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(&format_args!("standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One line on standard error about something questionable.
+fn warn(doubt: &dyn std::fmt::Display) {
+    drop(writeln!(anstream::stderr(), "warning: {doubt}"));
 }
 
 /// One line on standard error.

@@ -1,5 +1,6 @@
 //! The decision, pure: bytes and a point in time in, a verdict and a patch out.
 
+pub mod admission_policy;
 pub mod backfill;
 pub mod cel;
 pub mod duration;
