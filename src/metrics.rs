@@ -1,5 +1,7 @@
 //! What is measured: one struct, labels from closed sets, so that no client can make the process grow.
 
+mod registrar;
+
 use std::fmt;
 
 use kube::core::admission::Operation;
@@ -8,9 +10,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Metric, Registry, Unit};
+use prometheus_client::registry::{Registry, Unit};
 
+pub use self::registrar::Description;
+use self::registrar::Registrar;
 use crate::core::policy::Verdict;
 use crate::core::review::{Review, Webhook};
 use crate::core::rule::Rule;
@@ -26,7 +29,7 @@ const BUCKETS: [f64; 17] =
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    names: Vec<String>,
+    descriptions: Vec<Description>,
     /// Reviews that got a verdict.
     pub reviews: Family<ReviewLabels, Counter>,
     /// Seconds from a request's headers to its answer, a refusal included.
@@ -43,6 +46,8 @@ pub struct Metrics {
     pub certificate_not_after: Gauge,
     /// Looks at changed certificate files, by what came of them.
     pub certificate_loads: Family<LoadLabel, Counter>,
+    /// 1 while newer certificate files are not served because they cannot be used.
+    pub certificate_refused: Gauge,
     /// Open connections to the webhooks.
     pub connections: Gauge,
     /// Connections that were closed, by why.
@@ -59,6 +64,8 @@ pub struct Metrics {
     pub backfill_sessions: Family<ResultLabel, Counter>,
     /// Times that nobody can read, by what became of them.
     pub backfill_unparsable: Family<ActionLabel, Counter>,
+    /// 1 where the backfill is switched on.
+    pub backfill_enabled: Gauge,
     /// 1 while this replica is the one that writes.
     pub backfill_leading: Gauge,
     /// Sessions that wait to grow old enough, or for another attempt.
@@ -199,41 +206,27 @@ impl EncodeLabelValue for Webhook {
     }
 }
 
-/// Registers metrics and remembers their names as Prometheus sees them.
-struct Registrar {
-    registry: Registry,
-    names: Vec<String>,
-}
-
-impl Registrar {
-    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) {
-        let suffix = match metric.metric_type() {
-            prometheus_client::metrics::MetricType::Counter => "_total",
-            _ => "",
-        };
-        self.names.push(format!("{PREFIX}_{name}{suffix}"));
-        self.registry.register(name, help, metric.clone());
-    }
-
-    fn add_with_unit<M: Metric + Clone>(&mut self, name: &str, help: &str, unit: Unit, metric: &M) {
-        self.names.push(format!("{PREFIX}_{name}_{}", unit.as_str()));
-        self.registry.register_with_unit(name, help, unit, metric.clone());
-    }
-}
-
 impl Metrics {
     /// Metrics that stand at zero; `build_info` tells `version` and `commit`.
     pub fn new(version: &'static str, commit: &'static str) -> Self {
-        let mut r = Registrar { registry: Registry::with_prefix(PREFIX), names: Vec::new() };
+        let mut r = Registrar::new();
 
         let reviews = Family::default();
-        r.add("reviews", "Reviews that got a verdict", &reviews);
+        r.by(&["webhook", "operation", "subresource", "rule", "decision"]).add(
+            "reviews",
+            "Reviews that got a verdict",
+            &reviews,
+        );
         let duration = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        r.add_with_unit("review_duration", "Time from headers to answer", Unit::Seconds, &duration);
+        r.by(&["webhook"]).add_with_unit("review_duration", "Time from headers to answer", Unit::Seconds, &duration);
         let refused = Family::default();
-        r.add("requests_refused", "Requests that got no verdict", &refused);
+        r.by(&["code", "reason"]).add("requests_refused", "Requests that got no verdict", &refused);
         let broken_invariants = Family::default();
-        r.add("invariants_broken", "Broken invariants that were let pass with a warning", &broken_invariants);
+        r.by(&["rule"]).add(
+            "invariants_broken",
+            "Broken invariants that were let pass with a warning",
+            &broken_invariants,
+        );
         let panics = Counter::default();
         r.add("panics", "Panics that were caught and answered with 500", &panics);
         let certificate_not_before = Gauge::default();
@@ -243,11 +236,18 @@ impl Metrics {
         let help = "End of the served certificate's life, since 1970";
         r.add_with_unit("tls_certificate_not_after", help, Unit::Seconds, &certificate_not_after);
         let certificate_loads = Family::default();
-        r.add("tls_reloads", "Looks at new certificate files, by what came of them", &certificate_loads);
+        r.by(&["result"]).add(
+            "tls_reloads",
+            "Looks at new certificate files, by what came of them",
+            &certificate_loads,
+        );
+        let certificate_refused = Gauge::default();
+        let help = "1 while newer certificate files are not served because they cannot be used";
+        r.add("tls_files_refused", help, &certificate_refused);
         let connections = Gauge::default();
         r.add("connections", "Open connections to the webhooks", &connections);
         let connections_closed = Family::default();
-        r.add("connections_closed", "Connections that were closed, by why", &connections_closed);
+        r.by(&["reason"]).add("connections_closed", "Connections that were closed, by why", &connections_closed);
         let connections_refused = Counter::default();
         r.add("connections_refused", "Connections closed at once because all others were busy", &connections_refused);
         let accept_errors = Counter::default();
@@ -256,11 +256,25 @@ impl Metrics {
         let help = "End of the self-managed authority's life, since 1970";
         r.add_with_unit("tls_authority_not_after", help, Unit::Seconds, &authority_not_after);
         let authority_steps = Family::default();
-        r.add("tls_self_managed_steps", "What was done about the self-managed certificate", &authority_steps);
+        r.by(&["step", "result"]).add(
+            "tls_self_managed_steps",
+            "What was done about the self-managed certificate",
+            &authority_steps,
+        );
         let backfill_sessions = Family::default();
-        r.add("backfill_sessions", "Sessions without usable times, by what came of their repair", &backfill_sessions);
+        r.by(&["result"]).add(
+            "backfill_sessions",
+            "Sessions without usable times, by what came of their repair",
+            &backfill_sessions,
+        );
         let backfill_unparsable = Family::default();
-        r.add("backfill_unparsable_times", "Times that nobody can read, by what became of them", &backfill_unparsable);
+        r.by(&["action"]).add(
+            "backfill_unparsable_times",
+            "Times that nobody can read, by what became of them",
+            &backfill_unparsable,
+        );
+        let backfill_enabled = Gauge::default();
+        r.add("backfill_enabled", "1 where the repair of stored Sessions is switched on", &backfill_enabled);
         let backfill_leading = Gauge::default();
         r.add("backfill_leading", "1 while this replica is the one that repairs stored Sessions", &backfill_leading);
         let backfill_waiting = Gauge::default();
@@ -279,12 +293,11 @@ impl Metrics {
             &bytes_in_flight,
         );
 
-        r.names.push(format!("{PREFIX}_build_info"));
-        r.registry.register("build", "What runs", Info::new([("version", version), ("commit", commit)]));
+        r.by(&["version", "commit"]).add_info("build", "What runs", [("version", version), ("commit", commit)]);
 
-        Self {
+        let metrics = Self {
             registry: r.registry,
-            names: r.names,
+            descriptions: r.descriptions,
             reviews,
             duration,
             refused,
@@ -293,6 +306,7 @@ impl Metrics {
             certificate_not_before,
             certificate_not_after,
             certificate_loads,
+            certificate_refused,
             connections,
             connections_closed,
             connections_refused,
@@ -301,18 +315,40 @@ impl Metrics {
             authority_steps,
             backfill_sessions,
             backfill_unparsable,
+            backfill_enabled,
             backfill_leading,
             backfill_waiting,
             backfill_watch_errors,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// A counter that first appears with its first event has not grown since, as far as Prometheus can tell: refusals at the
+    /// door are there from the start.
+    fn start_at_zero(&self) {
+        let (create, update) = (OperationLabel::Create, OperationLabel::Update);
+        let refusals = [
+            (create, Subresource::None, Rule::ManualCreate),
+            (update, Subresource::None, Rule::ManualEdit),
+            (update, Subresource::Status, Rule::ManualStatusEdit),
+            (create, Subresource::None, Rule::Impersonation),
+            (update, Subresource::None, Rule::Impersonation),
+            (update, Subresource::Status, Rule::Impersonation),
+        ];
+        for (operation, subresource, rule) in refusals {
+            let (webhook, decision) = (Webhook::Validate, DecisionLabel::Deny);
+            let labels = ReviewLabels { webhook, operation, subresource, rule, decision };
+            drop(self.reviews.get_or_create(&labels));
         }
     }
 
-    /// The names of all metrics, as Prometheus sees them (a histogram without its `_bucket`, `_sum` and `_count`).
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// What there is to say about each metric.
+    pub fn descriptions(&self) -> &[Description] {
+        &self.descriptions
     }
 
     /// The OpenMetrics text of all metrics.
@@ -330,8 +366,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[cfg(test)]
 mod tests {
     use super::{
-        ActionLabel, ClosedLabel, LoadLabel, Metrics, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel, StepLabels,
-        WebhookLabel,
+        ActionLabel, ClosedLabel, Description, LoadLabel, Metrics, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel,
+        StepLabels, WebhookLabel,
     };
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
@@ -355,12 +391,35 @@ mod tests {
         metrics.backfill_sessions.get_or_create(&ResultLabel { result: "repaired" }).inc();
         metrics.backfill_unparsable.get_or_create(&ActionLabel { action: "replaced" }).inc();
         let text = metrics.encode();
-        for name in metrics.names() {
+        for Description { name, kind, labels, help } in metrics.descriptions() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");
-            assert!(text.contains(&format!("# TYPE {family} ")), "{name} is missing in {text}");
+            assert!(text.contains(&format!("# TYPE {family} {kind}\n")), "{name} is missing in {text}");
+            assert!(text.contains(&format!("# HELP {family} {help}.\n")), "{name} is missing in {text}");
+            let series: Vec<_> =
+                text.lines().filter(|line| line.strip_prefix(name.as_str()).is_some_and(is_series)).collect();
+            assert!(!series.is_empty(), "{name}: {text}");
+            for line in series {
+                assert_eq!(label_names(line), *labels, "{line}");
+            }
         }
+        let families = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert_eq!(families, metrics.descriptions().len(), "a metric without its description");
         assert!(text.contains(r#"session_webhook_build_info{version="1.2.3",commit="abc"} 1"#), "{text}");
         assert!(text.contains(r#"review_duration_seconds_bucket{le="0.005",webhook="mutate"} 1"#), "{text}");
+    }
+
+    /// Whether this stands behind a metric's name in a line about it.
+    fn is_series(rest: &str) -> bool {
+        ["", "_count", "_sum", "_bucket"]
+            .iter()
+            .any(|part| rest.strip_prefix(part).is_some_and(|r| r.starts_with([' ', '{'])))
+    }
+
+    /// The names of the labels, but for a histogram's own.
+    fn label_names(series: &str) -> Vec<&str> {
+        let Some((_, labels)) = series.split_once('{') else { return Vec::new() };
+        let names = labels.split("\",").map(|label| label.split_once('=').unwrap().0);
+        names.filter(|name| *name != "le").collect()
     }
 
     #[test]
