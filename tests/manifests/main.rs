@@ -11,6 +11,7 @@
 
 mod backfill;
 mod certificates;
+mod monitoring;
 mod policy;
 mod render;
 mod self_managed;
