@@ -12,6 +12,7 @@
 mod backfill;
 mod certificates;
 mod monitoring;
+mod network_policy;
 mod policy;
 mod render;
 mod self_managed;
