@@ -211,87 +211,55 @@ impl Metrics {
     pub fn new(version: &'static str, commit: &'static str) -> Self {
         let mut r = Registrar::new();
 
-        let reviews = Family::default();
-        r.by(&["webhook", "operation", "subresource", "rule", "decision"]).add(
-            "reviews",
-            "Reviews that got a verdict",
-            &reviews,
-        );
+        let reviews = r
+            .by(&["webhook", "operation", "subresource", "rule", "decision"])
+            .make("reviews", "Reviews that got a verdict");
         let duration = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         r.by(&["webhook"]).add_with_unit("review_duration", "Time from headers to answer", Unit::Seconds, &duration);
-        let refused = Family::default();
-        r.by(&["code", "reason"]).add("requests_refused", "Requests that got no verdict", &refused);
-        let broken_invariants = Family::default();
-        r.by(&["rule"]).add(
-            "invariants_broken",
-            "Broken invariants that were let pass with a warning",
-            &broken_invariants,
+        let refused = r.by(&["code", "reason"]).make("requests_refused", "Requests that got no verdict");
+        let broken_invariants =
+            r.by(&["rule"]).make("invariants_broken", "Broken invariants that were let pass with a warning");
+        let panics = r.make("panics", "Panics that were caught and answered with 500");
+        let certificate_not_before = r.make_with_unit(
+            "tls_certificate_not_before",
+            "Start of the served certificate's life, since 1970",
+            Unit::Seconds,
         );
-        let panics = Counter::default();
-        r.add("panics", "Panics that were caught and answered with 500", &panics);
-        let certificate_not_before = Gauge::default();
-        let help = "Start of the served certificate's life, since 1970";
-        r.add_with_unit("tls_certificate_not_before", help, Unit::Seconds, &certificate_not_before);
-        let certificate_not_after = Gauge::default();
-        let help = "End of the served certificate's life, since 1970";
-        r.add_with_unit("tls_certificate_not_after", help, Unit::Seconds, &certificate_not_after);
-        let certificate_loads = Family::default();
-        r.by(&["result"]).add(
-            "tls_reloads",
-            "Looks at new certificate files, by what came of them",
-            &certificate_loads,
+        let certificate_not_after = r.make_with_unit(
+            "tls_certificate_not_after",
+            "End of the served certificate's life, since 1970",
+            Unit::Seconds,
         );
-        let certificate_refused = Gauge::default();
-        let help = "1 while newer certificate files are not served because they cannot be used";
-        r.add("tls_files_refused", help, &certificate_refused);
-        let connections = Gauge::default();
-        r.add("connections", "Open connections to the webhooks", &connections);
-        let connections_closed = Family::default();
-        r.by(&["reason"]).add("connections_closed", "Connections that were closed, by why", &connections_closed);
-        let connections_refused = Counter::default();
-        r.add("connections_refused", "Connections closed at once because all others were busy", &connections_refused);
-        let accept_errors = Counter::default();
-        r.add("accept_errors", "Errors of the operating system when taking a connection", &accept_errors);
-        let authority_not_after = Gauge::default();
-        let help = "End of the self-managed authority's life, since 1970";
-        r.add_with_unit("tls_authority_not_after", help, Unit::Seconds, &authority_not_after);
-        let authority_steps = Family::default();
-        r.by(&["step", "result"]).add(
-            "tls_self_managed_steps",
-            "What was done about the self-managed certificate",
-            &authority_steps,
+        let certificate_loads =
+            r.by(&["result"]).make("tls_reloads", "Looks at new certificate files, by what came of them");
+        let certificate_refused =
+            r.make("tls_files_refused", "1 while newer certificate files are not served because they cannot be used");
+        let connections = r.make("connections", "Open connections to the webhooks");
+        let connections_closed = r.by(&["reason"]).make("connections_closed", "Connections that were closed, by why");
+        let connections_refused =
+            r.make("connections_refused", "Connections closed at once because all others were busy");
+        let accept_errors = r.make("accept_errors", "Errors of the operating system when taking a connection");
+        let authority_not_after = r.make_with_unit(
+            "tls_authority_not_after",
+            "End of the self-managed authority's life, since 1970",
+            Unit::Seconds,
         );
-        let backfill_sessions = Family::default();
-        r.by(&["result"]).add(
-            "backfill_sessions",
-            "Sessions without usable times, by what came of their repair",
-            &backfill_sessions,
-        );
-        let backfill_unparsable = Family::default();
-        r.by(&["action"]).add(
-            "backfill_unparsable_times",
-            "Times that nobody can read, by what became of them",
-            &backfill_unparsable,
-        );
-        let backfill_enabled = Gauge::default();
-        r.add("backfill_enabled", "1 where the repair of stored Sessions is switched on", &backfill_enabled);
-        let backfill_leading = Gauge::default();
-        r.add("backfill_leading", "1 while this replica is the one that repairs stored Sessions", &backfill_leading);
-        let backfill_waiting = Gauge::default();
-        r.add("backfill_waiting_sessions", "Sessions that wait for their repair", &backfill_waiting);
-        let backfill_watch_errors = Counter::default();
-        r.add("backfill_watch_errors", "Interruptions of the watch on Sessions", &backfill_watch_errors);
-        let requests_in_flight = Gauge::default();
-        r.add("in_flight_requests", "Requests whose body is arriving or being decided", &requests_in_flight);
-        let decisions_in_flight = Gauge::default();
-        r.add("in_flight_decisions", "Requests being decided", &decisions_in_flight);
-        let bytes_in_flight = Gauge::default();
-        r.add_with_unit(
-            "in_flight",
-            "What the bodies of requests in flight are charged with",
-            Unit::Bytes,
-            &bytes_in_flight,
-        );
+        let authority_steps = r
+            .by(&["step", "result"])
+            .make("tls_self_managed_steps", "What was done about the self-managed certificate");
+        let backfill_sessions =
+            r.by(&["result"]).make("backfill_sessions", "Sessions without usable times, by what came of their repair");
+        let backfill_unparsable =
+            r.by(&["action"]).make("backfill_unparsable_times", "Times that nobody can read, by what became of them");
+        let backfill_enabled = r.make("backfill_enabled", "1 where the repair of stored Sessions is switched on");
+        let backfill_leading =
+            r.make("backfill_leading", "1 while this replica is the one that repairs stored Sessions");
+        let backfill_waiting = r.make("backfill_waiting_sessions", "Sessions that wait for their repair");
+        let backfill_watch_errors = r.make("backfill_watch_errors", "Interruptions of the watch on Sessions");
+        let requests_in_flight = r.make("in_flight_requests", "Requests whose body is arriving or being decided");
+        let decisions_in_flight = r.make("in_flight_decisions", "Requests being decided");
+        let bytes_in_flight =
+            r.make_with_unit("in_flight", "What the bodies of requests in flight are charged with", Unit::Bytes);
 
         r.by(&["version", "commit"]).add_info("build", "What runs", [("version", version), ("commit", commit)]);
 

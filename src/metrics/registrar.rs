@@ -37,6 +37,25 @@ impl Registrar {
         self
     }
 
+    /// A new one that stands at zero.
+    pub(super) fn make<M: Metric + Clone + Default>(&mut self, name: &str, help: &'static str) -> M {
+        let metric = M::default();
+        self.add(name, help, &metric);
+        metric
+    }
+
+    /// As [`Registrar::make`].
+    pub(super) fn make_with_unit<M: Metric + Clone + Default>(
+        &mut self,
+        name: &str,
+        help: &'static str,
+        unit: Unit,
+    ) -> M {
+        let metric = M::default();
+        self.add_with_unit(name, help, unit, &metric);
+        metric
+    }
+
     pub(super) fn add<M: Metric + Clone>(&mut self, name: &str, help: &'static str, metric: &M) {
         let suffix = if matches!(metric.metric_type(), MetricType::Counter) { "_total" } else { "" };
         self.describe(format!("{PREFIX}_{name}{suffix}"), help, metric);
