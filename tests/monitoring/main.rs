@@ -64,7 +64,7 @@ fn series() -> Vec<(String, Vec<&'static str>)> {
     all.collect()
 }
 
-/// Labels that Prometheus itself sets, by the PodMonitor.
+/// Labels that Prometheus itself sets, by the `PodMonitor`.
 const BY_THE_SCRAPE: [&str; 2] = ["namespace", "pod"];
 
 #[test]

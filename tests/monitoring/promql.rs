@@ -1,4 +1,4 @@
-//! As much of PromQL as it takes to tell the selectors of a query from everything else. Whether the query is one, Prometheus says.
+//! As much of `PromQL` as it takes to tell the selectors of a query from everything else. Whether the query is one, Prometheus says.
 
 /// A metric's name, and the labels that the query speaks of: matched, grouped or joined by.
 #[derive(Debug, PartialEq, Eq)]
