@@ -2,6 +2,7 @@
 
 mod audit;
 mod look;
+mod policy;
 mod review;
 mod serve;
 
@@ -42,6 +43,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     Review(Box<review::ReviewArgs>),
     Audit(Box<audit::AuditArgs>),
+    Policy(Box<policy::PolicyPrint>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -62,16 +64,11 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
         Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
         Ok(Cli { command: Command::Review(review) }) => review.run(),
         Ok(Cli { command: Command::Audit(audit) }) => audit.run(),
+        Ok(Cli { command: Command::Policy(policy) }) => policy.run(),
         Ok(Cli { command: Command::Completions { shell } }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "session-webhook", &mut script);
-            match std::io::stdout().write_all(&script) {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                    fail(&format_args!("standard output: {error}"));
-                    ExitCode::FAILURE
-                }
-                _ => ExitCode::SUCCESS,
-            }
+            print(&script)
         }
         Err(error) => refuse(&error),
     }
@@ -85,6 +82,22 @@ fn refuse(error: &ConfigError) -> ExitCode {
         error => fail(error),
     }
     ExitCode::from(error.exit_code())
+}
+
+/// All of `text` on standard output. A reader that has gone away is no error.
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(&format_args!("standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One line on standard error about something questionable.
+fn warn(doubt: &dyn std::fmt::Display) {
+    drop(writeln!(anstream::stderr(), "warning: {doubt}"));
 }
 
 /// One line on standard error.

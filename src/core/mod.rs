@@ -1,5 +1,6 @@
 //! The decision, pure: bytes and a point in time in, a verdict and a patch out.
 
+pub mod admission_policy;
 pub mod audit;
 pub mod backfill;
 pub mod cel;

@@ -12,6 +12,9 @@
 mod audit;
 mod backfill;
 mod certificates;
+mod monitoring;
+mod network_policy;
+mod policy;
 mod render;
 mod self_managed;
 mod webhooks;

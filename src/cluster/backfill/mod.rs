@@ -85,6 +85,7 @@ impl Backfill {
 
     /// Works whenever this process leads, until `stop`; whatever fails is tried again.
     pub async fn run(mut self, stop: CancellationToken) {
+        self.metrics.backfill_enabled.set(1);
         while self.leadership.wait_for(|until| leads(*until)).await.is_ok() {
             self.metrics.backfill_leading.set(1);
             let mut leadership = self.leadership.clone();
