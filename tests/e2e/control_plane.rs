@@ -62,6 +62,11 @@ impl ControlPlane {
     /// Starts the controllers that clean up (garbage collector, namespaces) and those that provide service accounts. They
     /// look at the served resources at start and then twice a minute only, so what they must know should be there already.
     pub(crate) fn start_controllers(&mut self) {
+        self.start_controllers_and(&[]);
+    }
+
+    /// The same, and more of them, by the names that they had before 1.28.
+    pub(crate) fn start_controllers_and(&mut self, more: &[&str]) {
         let program = self.assets.join("kube-controller-manager");
         let kubeconfig = self.write_kubeconfig(
             "kube-controller-manager",
@@ -78,12 +83,12 @@ impl ControlPlane {
         let help = Command::new(&program).arg("--help").output().unwrap().stdout;
         let help = String::from_utf8_lossy(&help);
         let controllers = ["garbagecollector", "namespace", "serviceaccount", "serviceaccount-token"];
-        let today = ["garbage-collector", "namespace", "serviceaccount", "serviceaccount-token"];
-        command.arg(if help.contains("garbage-collector-controller") {
-            format!("--controllers={}", today.map(|name| format!("{name}-controller")).join(","))
-        } else {
-            format!("--controllers={}", controllers.join(","))
-        });
+        let mut controllers = [&controllers[..], more].concat().join(",");
+        if help.contains("garbage-collector-controller") {
+            let today = |name: &str| format!("{}-controller", name.replace("garbagec", "garbage-c"));
+            controllers = controllers.split(',').map(today).collect::<Vec<_>>().join(",");
+        }
+        command.arg(format!("--controllers={controllers}"));
         // Old ones also listen without TLS, on all interfaces, unless told not to; new ones do not know the flag.
         if help.contains("\n      --port int ") {
             command.arg("--port=0");
