@@ -1,6 +1,6 @@
 //! The command line: one file for each subcommand.
 
-#[expect(dead_code, reason = "audit and doctor come next")]
+mod doctor;
 mod look;
 mod review;
 mod serve;
@@ -22,6 +22,8 @@ Examples:
       session-webhook review --session session.yaml --as alice
   Why was a recorded request denied?
       session-webhook review request.json
+  Is the installation in the cluster sound?
+      session-webhook doctor
 
 `session-webhook help COMMAND` says more.";
 
@@ -39,6 +41,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Review(Box<review::ReviewArgs>),
+    Doctor(Box<doctor::Doctor>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -58,6 +61,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
     match parsed {
         Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
         Ok(Cli { command: Command::Review(review) }) => review.run(),
+        Ok(Cli { command: Command::Doctor(doctor) }) => doctor.run(environment),
         Ok(Cli { command: Command::Completions { shell } }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "session-webhook", &mut script);

@@ -3,6 +3,7 @@
 pub mod authority;
 pub mod backfill;
 pub mod client;
+pub mod doctor;
 pub mod lease;
 mod patch;
 pub mod sessions;

@@ -2,7 +2,9 @@
 
 pub mod backfill;
 pub mod cel;
+pub mod doctor;
 pub mod duration;
+pub mod installation;
 mod message;
 pub mod normalize;
 pub mod patch;
