@@ -17,6 +17,8 @@
 
 mod backfilling;
 mod control_plane;
+mod doctoring;
+mod impostor;
 mod install;
 mod kubectl;
 mod managed;
