@@ -47,7 +47,7 @@ pub(crate) struct Installation<'w> {
     pub(crate) world: &'w World,
     pub(crate) authority: Authority,
     /// The address of this machine that is no loopback one, which endpoints must not have.
-    address: IpAddr,
+    pub(crate) address: IpAddr,
     replicas: tokio::sync::Mutex<Vec<Replica>>,
     /// What was there before, to be put back; the newest last.
     before: Mutex<Vec<(String, Option<Value>)>>,
@@ -98,9 +98,8 @@ impl Installation<'_> {
     async fn set_up(&self) {
         let mut objects = install::rendered("overlays/cert-manager");
         let ours = ["v1", "apps/v1", "rbac.authorization.k8s.io/v1", "admissionregistration.k8s.io/v1"];
-        objects.retain(|object| {
-            ours.contains(&object["apiVersion"].as_str().unwrap()) && object["kind"] != "Namespace"
-        });
+        objects
+            .retain(|object| ours.contains(&object["apiVersion"].as_str().unwrap()) && object["kind"] != "Namespace");
         let authority = json!(STANDARD.encode(self.authority.pem()));
         for entry in objects.iter_mut().filter_map(|object| object.get_mut("webhooks")?.as_array_mut()).flatten() {
             entry["clientConfig"]["caBundle"] = authority.clone();

@@ -1,8 +1,8 @@
 //! HobbyFarm's accounts: whether they exist, and what they may.
 
-use kube::api::{ListParams, PostParams};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
+use kube::api::{ListParams, PostParams};
 use serde_json::Value;
 
 use super::look::{Looker, missed, right};
@@ -49,7 +49,8 @@ impl Looker {
         };
         let mut all = Vec::new();
         for account in &accounts {
-            let part = |key: &str| account.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).unwrap_or_default();
+            let part =
+                |key: &str| account.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).unwrap_or_default();
             let (namespace, name) = (part("namespace"), part("name"));
             if pattern.name() != "*" && pattern.name() != name {
                 continue;
@@ -81,8 +82,11 @@ impl Looker {
     }
 
     async fn may(&self, namespace: &str, name: &str, verb: &str, subresource: Option<&str>) -> Look<bool> {
-        let groups =
-            vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}"), "system:authenticated".to_owned()];
+        let groups = vec![
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+            "system:authenticated".to_owned(),
+        ];
         let attributes = ResourceAttributes {
             group: Some(GROUP.to_owned()),
             resource: Some(RESOURCE.to_owned()),

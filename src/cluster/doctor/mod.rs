@@ -103,7 +103,8 @@ async fn installed(
         match looker.get("configmaps", "", "v1", "ConfigMap", Some(namespace), name).await {
             Look::Found(map) => {
                 let data = map.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-                let file = |(key, value): (String, Value)| Some((format!("{folder}/{key}"), value.as_str()?.to_owned()));
+                let file =
+                    |(key, value): (String, Value)| Some((format!("{folder}/{key}"), value.as_str()?.to_owned()));
                 files.extend(data.into_iter().filter_map(file));
             }
             Look::Absent => return Err(Told::Malformed(format!("there is no ConfigMap {namespace}/{name}"))),

@@ -27,7 +27,9 @@ impl Looker {
     pub(super) async fn behind(&self, place: &Place) -> (Look<Value>, Look<Vec<Endpoint>>) {
         let Place::Service { namespace, name, port } = place else { return (Look::Absent, Look::Absent) };
         let service = self.get("services", "", "v1", "Service", Some(namespace), name).await;
-        let Some(ports) = service.found().map(|service| port_name(service, *port)) else { return (service, Look::Absent) };
+        let Some(ports) = service.found().map(|service| port_name(service, *port)) else {
+            return (service, Look::Absent);
+        };
         let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
         let group = "discovery.k8s.io";
         let slices = self.list("endpointslices", group, "v1", "EndpointSlice", Some(namespace), of_service).await;
@@ -52,7 +54,8 @@ impl Looker {
             Look::Absent => return (Look::Absent, None),
             Look::Unknown(obstacle) => return (Look::Unknown(obstacle), None),
         };
-        let selector = service.and_then(|service| service.pointer("/spec/selector")).cloned().unwrap_or_else(shipped_labels);
+        let selector =
+            service.and_then(|service| service.pointer("/spec/selector")).cloned().unwrap_or_else(shipped_labels);
         let found = deployments.iter().find_map(|deployment| {
             let name = deployment.pointer("/metadata/name")?.as_str()?;
             Some((name.to_owned(), pod_says(deployment, &selector)?))
@@ -104,12 +107,7 @@ impl Looker {
         }
         let mut all = all.into_iter();
         let mut next = || all.next().unwrap_or_default();
-        Look::Found(Rbac {
-            cluster_roles: next(),
-            roles: next(),
-            cluster_role_bindings: next(),
-            role_bindings: next(),
-        })
+        Look::Found(Rbac { cluster_roles: next(), roles: next(), cluster_role_bindings: next(), role_bindings: next() })
     }
 }
 
@@ -132,9 +130,8 @@ fn port_name(service: &Value, port: u16) -> Option<String> {
 
 /// The number of the port of this name; an only one may have none.
 fn port_of(object: &Value, name: Option<&str>) -> Option<u16> {
-    let is_it = |port: &&Value| {
-        port.get("name").and_then(Value::as_str).unwrap_or_default() == name.unwrap_or_default()
-    };
+    let is_it =
+        |port: &&Value| port.get("name").and_then(Value::as_str).unwrap_or_default() == name.unwrap_or_default();
     array(object, "ports").find(is_it)?.get("port")?.as_u64()?.try_into().ok()
 }
 
@@ -170,7 +167,8 @@ fn in_endpoints(endpoints: &Value, port: &Option<String>) -> Vec<Endpoint> {
 }
 
 fn read_definition(definition: &Value) -> Definition {
-    let versions: Vec<_> = definition.pointer("/spec").map(|spec| array(spec, "versions").collect()).unwrap_or_default();
+    let versions: Vec<_> =
+        definition.pointer("/spec").map(|spec| array(spec, "versions").collect()).unwrap_or_default();
     let served = versions.into_iter().filter(|version| version.get("served") == Some(&Value::Bool(true)));
     let served: Vec<_> = served.collect();
     let name = |version: &&Value| version.get("name").and_then(Value::as_str).map(str::to_owned);

@@ -13,7 +13,9 @@ use crate::core::settings::Settings;
 impl Looker {
     /// Asks for a Session in HobbyFarm's namespace, or else the webhook's.
     pub(super) async fn probe(&self, settings: &Settings, own: &str, definition: Option<&Definition>) -> Probe {
-        let Some(version) = definition.and_then(|definition| definition.versions.first()) else { return Probe::NotSent };
+        let Some(version) = definition.and_then(|definition| definition.versions.first()) else {
+            return Probe::NotSent;
+        };
         let hobbyfarm = settings.service_accounts.iter().map(|account| account.namespace()).find(|name| *name != "*");
         let namespace = hobbyfarm.unwrap_or(own).to_owned();
         let path = format!("/apis/{GROUP}/{version}/namespaces/{namespace}/{RESOURCE}?dryRun=All");

@@ -24,9 +24,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Standpoint;
 use super::look::{http_date, right};
-use crate::core::doctor::{
-    Bundle, BundleState, Clock, Endpoint, Leaf, Look, Obstacle, Place, Presented, Served,
-};
+use crate::core::doctor::{Bundle, BundleState, Clock, Endpoint, Leaf, Look, Obstacle, Place, Presented, Served};
 use crate::server::tls::alternative_names;
 
 /// Time for a connection, and for an answer.

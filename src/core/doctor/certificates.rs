@@ -120,9 +120,8 @@ fn leaf(facts: &Facts, from: &str, presented: &Presented, name: &str) -> Option<
         let text = format!("the certificate of {from} is for {}, not for {name}", names.join(", "));
         Some(Finding::faulty(text, format!("a certificate with the DNS name {name}: {}", renewal(facts))))
     } else {
-        short(facts.now, *not_after).then(|| {
-            Finding::questionable(format!("the certificate of {from} expires at {not_after}"), renew())
-        })
+        short(facts.now, *not_after)
+            .then(|| Finding::questionable(format!("the certificate of {from} expires at {not_after}"), renew()))
     }
 }
 
@@ -177,6 +176,7 @@ fn secret(facts: &Facts, report: &mut Report) {
         other.leaf.serial, leaf.serial
     );
     let log = format!("{} says why the newer one is not served", facts.log());
-    let wait = if managed { "within ten seconds" } else { "within a minute or two, when the kubelet has updated the files" };
+    let wait =
+        if managed { "within ten seconds" } else { "within a minute or two, when the kubelet has updated the files" };
     report.faulty(id, text, format!("it is read {wait}; after that {log}"));
 }

@@ -17,7 +17,11 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
         configuration(facts, kind, report);
     }
     let all = [
-        (Id::Rules, rules as fn(&Facts) -> Vec<Finding>, "each write of a Session or its status is sent to the webhook"),
+        (
+            Id::Rules,
+            rules as fn(&Facts) -> Vec<Finding>,
+            "each write of a Session or its status is sent to the webhook",
+        ),
         (Id::Selectors, selectors, "no namespace and no object is exempt"),
         (Id::SideEffects, side_effects, "sideEffects is None: dry runs are answered"),
         (Id::Timeouts, timeouts, "no write waits for long when nobody answers"),
@@ -114,7 +118,8 @@ fn rules(facts: &Facts) -> Vec<Finding> {
         };
         let mut missing = Vec::new();
         for resource in RESOURCES {
-            for operation in OPERATIONS.into_iter().filter(|operation| *operation == "UPDATE" || resource == "sessions") {
+            for operation in OPERATIONS.into_iter().filter(|operation| *operation == "UPDATE" || resource == "sessions")
+            {
                 if !covers(resource, operation, None) {
                     missing.push(format!("{operation} of {resource}"));
                 }
@@ -137,16 +142,19 @@ fn rules(facts: &Facts) -> Vec<Finding> {
 fn too_much(facts: &Facts, kind: Kind, entry: &Value, rules: &[&Value]) -> Option<Finding> {
     let is_foreign = |rule: &&&Value| {
         strings(rule, "apiGroups").iter().any(|group| *group != GROUP)
-            || strings(rule, "resources").iter().any(|resource| {
-                !RESOURCES.contains(resource) && *resource != "sessions/*"
-            })
+            || strings(rule, "resources")
+                .iter()
+                .any(|resource| !RESOURCES.contains(resource) && *resource != "sessions/*")
     };
     let deletes = |rule: &&&Value| !strings(rule, "operations").iter().all(|operation| OPERATIONS.contains(operation));
     let remedy = || field(facts, kind, &format!("rules, to be {}", shipped_rule()));
     if rules.iter().any(|rule| is_foreign(&rule)) {
         return Some(Finding::faulty(format!("{} is asked about more than Sessions", name(entry)), remedy()));
     }
-    let text = format!("{} is asked about more than CREATE and UPDATE: an outage could keep namespaces from going away", name(entry));
+    let text = format!(
+        "{} is asked about more than CREATE and UPDATE: an outage could keep namespaces from going away",
+        name(entry)
+    );
     rules.iter().any(|rule| deletes(&rule)).then(|| Finding::faulty(text, remedy()))
 }
 
@@ -173,11 +181,13 @@ fn side_effects(facts: &Facts) -> Vec<Finding> {
         let remedy = field(facts, kind, "sideEffects: None");
         match text(entry, "/sideEffects") {
             Some("None") => None,
-            Some("NoneOnDryRun") => {
-                Some(Finding::questionable(format!("{} has sideEffects NoneOnDryRun, and has none", name(entry)), remedy))
-            }
+            Some("NoneOnDryRun") => Some(Finding::questionable(
+                format!("{} has sideEffects NoneOnDryRun, and has none", name(entry)),
+                remedy,
+            )),
             other => {
-                let text = format!("{} has sideEffects {}: each dry run fails", name(entry), other.unwrap_or("Unknown"));
+                let text =
+                    format!("{} has sideEffects {}: each dry run fails", name(entry), other.unwrap_or("Unknown"));
                 Some(Finding::faulty(text, remedy))
             }
         }
@@ -221,13 +231,21 @@ fn failure_policy(facts: &Facts, report: &mut Report) {
                 findings.push(Finding::faulty(text, remedy));
             }
             ("Ignore", "Fail") => {
-                let text = format!("{is} has failurePolicy Ignore: while nobody answers, anybody with the rights writes");
-                findings.push(Finding::questionable(text, format!("{remedy}, unless that is wanted (components/fail-open)")));
+                let text =
+                    format!("{is} has failurePolicy Ignore: while nobody answers, anybody with the rights writes");
+                findings.push(Finding::questionable(
+                    text,
+                    format!("{remedy}, unless that is wanted (components/fail-open)"),
+                ));
             }
             _ => {}
         }
     }
-    report.findings(Id::FailurePolicy, "while nobody answers, HobbyFarm goes on and people are locked out", findings);
+    report.findings(
+        Id::FailurePolicy,
+        "while nobody answers, people are locked out, and no missed repair stops anybody",
+        findings,
+    );
 }
 
 fn client_config(facts: &Facts, report: &mut Report) {
@@ -249,7 +267,10 @@ fn client_config(facts: &Facts, report: &mut Report) {
         }
         if call.server() != place {
             let text = format!("{} calls {}, not {}", name(entry), call.server().describe(), place.describe());
-            findings.push(Finding::faulty(text, field(facts, kind, "clientConfig.service, or --namespace and --tls-service here")));
+            findings.push(Finding::faulty(
+                text,
+                field(facts, kind, "clientConfig.service, or --namespace and --tls-service here"),
+            ));
         }
     }
     report.findings(Id::ClientConfig, format!("the entries call {}", place.describe()), findings);

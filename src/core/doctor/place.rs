@@ -48,7 +48,9 @@ impl Call {
     pub fn path(&self) -> &str {
         match self {
             Self::Service { path, .. } => path,
-            Self::Url(url) => url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/"),
+            Self::Url(url) => {
+                url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/")
+            }
         }
     }
 

@@ -24,7 +24,8 @@ pub(super) fn is_selected(deployment: &Value, selector: &Value) -> bool {
     let labels = deployment.pointer("/spec/template/metadata/labels");
     let selector = selector.as_object();
     selector.is_some_and(|selector| {
-        !selector.is_empty() && selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+        !selector.is_empty()
+            && selector.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
     })
 }
 

@@ -59,7 +59,11 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
     match mode {
         Mode::Warn if allowed && said("allowed by --mode warn") => {
             let text = "a create by hand is let pass, with a warning: --mode warn";
-            return report.questionable(id, text, "mode: enforce in the ConfigMap, when the metrics show that nobody needs it");
+            return report.questionable(
+                id,
+                text,
+                "mode: enforce in the ConfigMap, when the metrics show that nobody needs it",
+            );
         }
         Mode::Audit if allowed => {
             let text = "a create by hand is let pass: --mode audit, so that nothing shows that the webhook was asked";
@@ -67,7 +71,8 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
         }
         _ => {}
     }
-    if !allowed && code == 403 && !message.contains("admission webhook") && !message.contains("failed calling webhook") {
+    if !allowed && code == 403 && !message.contains("admission webhook") && !message.contains("failed calling webhook")
+    {
         let right = format!("create sessions.{GROUP} in the namespace {namespace}");
         return report.unknown(id, &Obstacle::Forbidden(right));
     }
@@ -79,7 +84,8 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
     } else if said("allowed by --mode warn") {
         ("a create by hand is let pass by --mode warn, which the Deployment does not say".to_owned(), restart(facts))
     } else {
-        let text = format!("a create by hand is let pass: {} was not asked, or does not enforce", facts.place().describe());
+        let text =
+            format!("a create by hand is let pass: {} was not asked, or does not enforce", facts.place().describe());
         (text, restart(facts))
     };
     report.faulty(id, text, remedy);
@@ -87,7 +93,10 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
 
 fn restart(facts: &Facts) -> String {
     let name = facts.deployment.found().map_or("session-webhook", String::as_str);
-    format!("kubectl -n {} rollout restart deployment {name}; a fresh configuration takes a few seconds", facts.namespace())
+    format!(
+        "kubectl -n {} rollout restart deployment {name}; a fresh configuration takes a few seconds",
+        facts.namespace()
+    )
 }
 
 /// The rule by which one of the installed entries refused.

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::Id;
 use super::facts::{Facts, Look, Told};
 use super::place::{Place, text};
 use super::report::{Finding, Report};
-use super::Id;
 use crate::core::installation::REPLICAS;
 
 pub(super) fn examine(facts: &Facts, report: &mut Report) {
@@ -91,7 +91,8 @@ fn endpoints(facts: &Facts, report: &mut Report) {
         findings.push(Finding::faulty(text, look));
     } else if ready < REPLICAS {
         let text = format!("{ready} replica is ready: nobody answers while it is replaced");
-        findings.push(Finding::questionable(text, format!("{look}; spec.replicas of the Deployment: {REPLICAS} or more")));
+        findings
+            .push(Finding::questionable(text, format!("{look}; spec.replicas of the Deployment: {REPLICAS} or more")));
     }
     report.findings(Id::Endpoints, format!("{ready} replicas are ready"), findings);
 }

@@ -37,7 +37,8 @@ impl Report {
             return self.sound(id, sound);
         }
         let relevant = findings.into_iter().filter(|finding| finding.status == worst);
-        let (mut texts, mut remedies): (Vec<_>, Vec<_>) = relevant.map(|finding| (finding.text, finding.remedy)).unzip();
+        let (mut texts, mut remedies): (Vec<_>, Vec<_>) =
+            relevant.map(|finding| (finding.text, finding.remedy)).unzip();
         texts.dedup();
         remedies.dedup();
         self.push(id, worst, texts.join("; "), Some(remedies.join("; ")));

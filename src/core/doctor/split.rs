@@ -7,9 +7,7 @@ use super::facts::Facts;
 use super::place::{name, text};
 use super::report::{Finding, Report};
 use super::{Id, Look};
-use crate::core::installation::{
-    self, ENTRIES, Kind, MATCH_CONDITIONS_SINCE, Writers, match_expression, users,
-};
+use crate::core::installation::{self, ENTRIES, Kind, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
 
 pub(super) fn examine(facts: &Facts, report: &mut Report) {
     if let Some(because) = no_entries(facts, report) {
@@ -18,7 +16,8 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
     let Look::Found(_) = facts.configuration(Kind::Validating) else {
         return report.skipped(Id::Split, Id::ValidatingConfiguration);
     };
-    let entries: Vec<_> = facts.entries().filter(|(kind, _)| *kind == Kind::Validating).map(|(_, entry)| entry).collect();
+    let entries: Vec<_> =
+        facts.entries().filter(|(kind, _)| *kind == Kind::Validating).map(|(_, entry)| entry).collect();
     let closed = |entry: &&Value| text(entry, "/failurePolicy") != Some("Ignore");
     if !entries.iter().any(closed) {
         return report.sound(Id::Split, "all entries are open while nobody answers, so there is nothing to split");
@@ -35,9 +34,15 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
         } else {
             field(facts, Kind::Validating, "matchConditions, as in manifests/base/validating-webhook.yaml")
         };
-        return report.questionable(Id::Split, format!("{why}: while nobody answers, HobbyFarm is refused as well"), remedy);
+        return report.questionable(
+            Id::Split,
+            format!("{why}: while nobody answers, HobbyFarm is refused as well"),
+            remedy,
+        );
     }
-    let Ok(installed) = &facts.installed else { return report.findings(Id::Split, SPLIT, unmatched(facts, &entries, None)) };
+    let Ok(installed) = &facts.installed else {
+        return report.findings(Id::Split, SPLIT, unmatched(facts, &entries, None));
+    };
     match users(&installed.settings.service_accounts) {
         Some(users) => report.findings(Id::Split, SPLIT, unmatched(facts, &entries, Some(&users))),
         None => report.findings(Id::Split, SPLIT, unmatched(facts, &entries, None)),

@@ -58,7 +58,8 @@ pub(super) async fn an_entry_that_is_missing_is_named(world: &World) {
 
 pub(super) async fn rules_without_status_are_named(world: &World) {
     installed(world, async |it| {
-        it.change(VALIDATING, |object| each(object, |entry| entry["rules"][0]["resources"] = json!(["sessions"]))).await;
+        it.change(VALIDATING, |object| each(object, |entry| entry["rules"][0]["resources"] = json!(["sessions"])))
+            .await;
         let diagnosis = it.has("rules");
         assert!(diagnosis.check("rules")["text"].as_str().unwrap().contains("UPDATE of sessions/status"));
     })
@@ -76,7 +77,8 @@ pub(super) async fn rules_without_update_are_named(world: &World) {
 pub(super) async fn rules_that_reach_beyond_sessions_are_named(world: &World) {
     installed(world, async |it| {
         let pods = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
-        it.change(MUTATING, |object| each(object, |entry| entry["rules"].as_array_mut().unwrap().push(pods.clone()))).await;
+        it.change(MUTATING, |object| each(object, |entry| entry["rules"].as_array_mut().unwrap().push(pods.clone())))
+            .await;
         it.has("rules");
         it.change(MUTATING, |object| {
             each(object, |entry| {
@@ -142,8 +144,10 @@ pub(super) async fn another_version_of_reviews_is_named(world: &World) {
 
 pub(super) async fn a_path_that_is_not_served_is_named(world: &World) {
     installed(world, async |it| {
-        it.change(MUTATING, |object| each(object, |entry| entry["clientConfig"]["service"]["path"] = json!("/validate")))
-            .await;
+        it.change(MUTATING, |object| {
+            each(object, |entry| entry["clientConfig"]["service"]["path"] = json!("/validate"))
+        })
+        .await;
         it.has("client-config");
     })
     .await;
@@ -158,7 +162,11 @@ pub(super) async fn a_service_that_is_missing_is_named(world: &World) {
             .await;
         }
         it.has("service");
-        assert_eq!(it.doctor(&["--tls-service", "session-webhook"]).code, Some(1), "named, it is the entries that are wrong");
+        assert_eq!(
+            it.doctor(&["--tls-service", "session-webhook"]).code,
+            Some(1),
+            "named, it is the entries that are wrong"
+        );
         let told = it.doctor(&["--tls-service", "session-webhook", "--output", "json"]);
         told.finds(&["client-config"]);
     })
@@ -167,7 +175,8 @@ pub(super) async fn a_service_that_is_missing_is_named(world: &World) {
 
 pub(super) async fn a_service_without_the_port_is_named(world: &World) {
     installed(world, async |it| {
-        it.change(&own("services", "session-webhook"), |service| service["spec"]["ports"][0]["port"] = json!(8443)).await;
+        it.change(&own("services", "session-webhook"), |service| service["spec"]["ports"][0]["port"] = json!(8443))
+            .await;
         it.has("service");
     })
     .await;
@@ -243,7 +252,7 @@ pub(super) async fn an_expired_certificate_is_named(world: &World) {
     installed(world, async |it| {
         let expired = it.authority.server_for(HOST, -1);
         it.put(&own("secrets", "session-webhook-tls"), secret(&expired)).await;
-        let impostor = Impostor::start(&expired, 0).await;
+        let impostor = Impostor::start(it, &expired, 0).await;
         it.lead_to(&[impostor.port, impostor.port], &[]).await;
         let diagnosis = it.has("served-certificate");
         assert!(diagnosis.check("served-certificate")["text"].to_string().contains("expired"));
@@ -265,10 +274,15 @@ pub(super) async fn a_clock_that_is_wrong_is_named(world: &World) {
     installed(world, async |it| {
         let identity = it.authority.server_for(HOST, 90);
         it.put(&own("secrets", "session-webhook-tls"), secret(&identity)).await;
-        let impostor = Impostor::start(&identity, 3600).await;
-        it.lead_to(&[impostor.port, impostor.port], &[]).await;
-        // It answers no review either.
-        it.doctor(&["--output", "json"]).finds(&["clock", "probe"]);
+        for (seconds, broken) in [(-3600, true), (30, false)] {
+            let impostor = Impostor::start(it, &identity, seconds).await;
+            it.lead_to(&[impostor.port, impostor.port], &[]).await;
+            if broken {
+                it.has("clock");
+            } else {
+                it.is_odd_in("clock");
+            }
+        }
     })
     .await;
 }
@@ -341,7 +355,7 @@ pub(super) async fn rights_that_the_webhook_lacks_are_named_and_superfluous_ones
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
             "metadata": {"name": "e2e-wide"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "hobbyfarm"},
             "subjects": [{"kind": "ServiceAccount", "namespace": install::NAMESPACE, "name": "session-webhook"}],
         });
         it.put(&rbac("clusterrolebindings", "e2e-wide"), wide).await;

@@ -42,7 +42,8 @@ fn accounts(facts: &Facts, report: &mut Report) {
     };
     let writers: Vec<_> = accounts.iter().filter(writes).collect();
     if writers.is_empty() {
-        let text = format!("none of HobbyFarm's accounts exists and may write Sessions: {}", names(accounts.iter().collect()));
+        let text =
+            format!("none of HobbyFarm's accounts exists and may write Sessions: {}", names(accounts.iter().collect()));
         let remedy = "service-account in the ConfigMap: the accounts of your HobbyFarm (the README lists them by version); its roles";
         return report.faulty(Id::Accounts, text, remedy);
     }
@@ -50,7 +51,10 @@ fn accounts(facts: &Facts, report: &mut Report) {
     let absent: Vec<_> = accounts.iter().filter(|account| account.rights.is_none()).collect();
     if !absent.is_empty() {
         let text = format!("accounts that do not exist may write, as soon as somebody makes them: {}", names(absent));
-        findings.push(Finding::questionable(text, "take them off service-account in the ConfigMap, and off matchConditions"));
+        findings.push(Finding::questionable(
+            text,
+            "take them off service-account in the ConfigMap, and off matchConditions",
+        ));
     }
     let subresource = facts.definition.found().is_some_and(|definition| definition.status_subresource);
     let half = |account: &&&Account| account.rights.is_some_and(|rights| rights.update_status != rights.create);
@@ -89,7 +93,8 @@ fn other_writers(facts: &Facts, settings: &Settings, report: &mut Report) {
     let more = others.len().saturating_sub(SHOWN);
     others.truncate(SHOWN);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let text = format!("RBAC lets others write Sessions, and the webhook alone refuses them: {}{more}", others.join(", "));
+    let text =
+        format!("RBAC lets others write Sessions, and the webhook alone refuses them: {}{more}", others.join(", "));
     let remedy = "take create, update and patch on sessions.hobbyfarm.io from their roles, where they need none";
     report.questionable(Id::OtherWriters, text, remedy);
 }
@@ -160,7 +165,10 @@ fn own_rights(facts: &Facts, installed: &Installed, report: &mut Report) {
     }
     if !missing.is_empty() {
         let text = format!("the webhook's account {who} may not {}", missing.join(", "));
-        findings.push(Finding::faulty(text, "kubectl apply the manifests again (components/backfill, components/self-managed)"));
+        findings.push(Finding::faulty(
+            text,
+            "kubectl apply the manifests again (components/backfill, components/self-managed)",
+        ));
     }
     let wide: Vec<_> = grants.iter().filter(|grant| !is_needed(grant, &needed)).map(Grant::describe).collect();
     if !wide.is_empty() {
