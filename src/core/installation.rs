@@ -129,15 +129,6 @@ pub fn match_expression(writers: Writers, users: &[String]) -> Option<String> {
     }
 }
 
-/// Where a right holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// In all namespaces, or on what has none.
-    Cluster,
-    /// In the webhook's own namespace.
-    Own,
-}
-
 /// What the webhook's own account may do: a rule of a shipped role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right {

@@ -5,10 +5,12 @@ use kube::Api;
 use kube::api::{ListParams, PostParams};
 use serde_json::Value;
 
-use super::look::{Looker, missed, right};
+use super::look::{Looker, Resource, missed, right};
 use crate::core::doctor::{Account, Look, WritingRights};
 use crate::core::review::{GROUP, RESOURCE, STATUS};
 use crate::core::settings::AccountPattern;
+
+const SERVICE_ACCOUNTS: Resource = Resource::new("serviceaccounts", "", "ServiceAccount");
 
 impl Looker {
     /// Each account that the patterns stand for. With a wildcard those that exist and may write.
@@ -27,7 +29,7 @@ impl Looker {
 
     async fn account(&self, pattern: &AccountPattern) -> Look<Vec<Account>> {
         let (namespace, name) = (pattern.namespace(), pattern.name());
-        let rights = match self.get("serviceaccounts", "", "v1", "ServiceAccount", Some(namespace), name).await {
+        let rights = match self.get(&SERVICE_ACCOUNTS, Some(namespace), name).await {
             Look::Found(_) => match self.rights(namespace, name).await {
                 Look::Found(rights) => Some(rights),
                 Look::Absent => None,
@@ -41,8 +43,7 @@ impl Looker {
 
     async fn matching(&self, pattern: &AccountPattern) -> Look<Vec<Account>> {
         let namespace = (!pattern.admits_every_namespace()).then(|| pattern.namespace());
-        let (kind, params) = ("ServiceAccount", ListParams::default());
-        let accounts = match self.list("serviceaccounts", "", "v1", kind, namespace, params).await {
+        let accounts = match self.list(&SERVICE_ACCOUNTS, namespace, ListParams::default()).await {
             Look::Found(accounts) => accounts,
             Look::Absent => Vec::new(),
             Look::Unknown(obstacle) => return Look::Unknown(obstacle),

@@ -32,8 +32,9 @@ impl Looker {
         Ok(((number(&version.major), number(&version.minor)), date.map(|there| Clock { there, here })))
     }
 
-    fn api(&self, plural: &str, group: &str, version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural);
+    fn api(&self, resource: &Resource, namespace: Option<&str>) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk(resource.group, "v1", resource.kind);
+        let resource = ApiResource::from_gvk_with_plural(&kind, resource.plural);
         match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
@@ -41,39 +42,27 @@ impl Looker {
     }
 
     /// One object.
-    pub(super) async fn get(
-        &self,
-        plural: &str,
-        group: &str,
-        version: &str,
-        kind: &str,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Look<Value> {
-        let right = || right("get", &format!("{}/{name}", qualified(plural, group)), namespace);
-        match self.api(plural, group, version, kind, namespace).get(name).await {
+    pub(super) async fn get(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Look<Value> {
+        match self.api(resource, namespace).get(name).await {
             Ok(object) => look_at(&object),
-            Err(error) => missed(&error, right),
+            Err(error) => missed(&error, || right("get", &format!("{}/{name}", resource.qualified()), namespace)),
         }
     }
 
     /// All objects of a kind, in a namespace or everywhere.
     pub(super) async fn list(
         &self,
-        plural: &str,
-        group: &str,
-        version: &str,
-        kind: &str,
+        resource: &Resource,
         namespace: Option<&str>,
         params: ListParams,
     ) -> Look<Vec<Value>> {
-        let api = self.api(plural, group, version, kind, namespace);
+        let api = self.api(resource, namespace);
         let mut params = params.limit(PAGE);
         let mut all = Vec::new();
         loop {
             let page = match api.list(&params).await {
                 Ok(page) => page,
-                Err(error) => return missed(&error, || right("list", &qualified(plural, group), namespace)),
+                Err(error) => return missed(&error, || right("list", &resource.qualified(), namespace)),
             };
             for object in &page.items {
                 match serde_json::to_value(object) {
@@ -86,6 +75,24 @@ impl Looker {
                 None => return Look::Found(all),
             }
         }
+    }
+}
+
+/// What can be looked at; always in version v1.
+pub(super) struct Resource {
+    plural: &'static str,
+    group: &'static str,
+    kind: &'static str,
+}
+
+impl Resource {
+    pub(super) const fn new(plural: &'static str, group: &'static str, kind: &'static str) -> Self {
+        Self { plural, group, kind }
+    }
+
+    fn qualified(&self) -> String {
+        let Self { plural, group, kind: _ } = self;
+        if group.is_empty() { (*plural).to_owned() } else { format!("{plural}.{group}") }
     }
 }
 
@@ -103,10 +110,6 @@ pub(super) fn missed<T>(error: &kube::Error, right: impl FnOnce() -> String) -> 
         kube::Error::Api(status) if status.code == 403 => Look::Unknown(Obstacle::Forbidden(right())),
         error => Look::Unknown(Obstacle::Failed(error.to_string())),
     }
-}
-
-fn qualified(plural: &str, group: &str) -> String {
-    if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") }
 }
 
 /// A right, as people name it.

@@ -8,10 +8,9 @@ mod tls;
 
 use jiff::Timestamp;
 use kube::Client;
-use serde_json::Value;
 
 use self::look::Looker;
-use crate::core::doctor::{Facts, Installed, Look, Names, Place, PodSays, SecretSource, Told, place};
+use crate::core::doctor::{Facts, Installed, Look, Names, PodSays, SecretSource, Told, place};
 use crate::core::settings::Settings;
 
 /// What makes of the pods' arguments, variables and files what the program makes of them.
@@ -43,10 +42,7 @@ pub async fn gather(
     let configurations = looker.configurations(&names.configuration).await;
     let place = place(&names, &configurations);
     let (service, endpoints) = looker.behind(&place).await;
-    let namespace = match &place {
-        Place::Service { namespace, .. } => namespace.clone(),
-        Place::Url { .. } => names.namespace.clone().unwrap_or_else(|| crate::core::installation::NAMESPACE.to_owned()),
-    };
+    let namespace = place.namespace(&names);
     let (deployment, pod) = looker.deployment(&namespace, service.found()).await;
     let installed = installed(&looker, &namespace, &deployment, pod, read_pod).await;
     let secret = match installed.as_ref().ok().map(|installed| &installed.secret) {
@@ -100,13 +96,8 @@ async fn installed(
     };
     let mut files = Vec::new();
     for (folder, name) in &pod.config_maps {
-        match looker.get("configmaps", "", "v1", "ConfigMap", Some(namespace), name).await {
-            Look::Found(map) => {
-                let data = map.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-                let file =
-                    |(key, value): (String, Value)| Some((format!("{folder}/{key}"), value.as_str()?.to_owned()));
-                files.extend(data.into_iter().filter_map(file));
-            }
+        match looker.config_map(namespace, name).await {
+            Look::Found(texts) => files.extend(texts.into_iter().map(|(key, text)| (format!("{folder}/{key}"), text))),
             Look::Absent => return Err(Told::Malformed(format!("there is no ConfigMap {namespace}/{name}"))),
             Look::Unknown(obstacle) => return Err(Told::Unknown(obstacle)),
         }

@@ -3,41 +3,52 @@
 use kube::api::ListParams;
 use serde_json::Value;
 
-use super::look::Looker;
+use super::look::{Looker, Resource};
 use super::tls;
 use crate::core::doctor::{Definition, Endpoint, Leaf, Look, Place, PodSays, Rbac, pod_says};
 use crate::core::review::{GROUP, RESOURCE};
 use crate::core::settings::Dialect;
 
-const ADMISSION: &str = "admissionregistration.k8s.io";
+const MUTATING: Resource =
+    Resource::new("mutatingwebhookconfigurations", "admissionregistration.k8s.io", "MutatingWebhookConfiguration");
+const VALIDATING: Resource =
+    Resource::new("validatingwebhookconfigurations", "admissionregistration.k8s.io", "ValidatingWebhookConfiguration");
+const SERVICES: Resource = Resource::new("services", "", "Service");
+const ENDPOINTS: Resource = Resource::new("endpoints", "", "Endpoints");
+const ENDPOINT_SLICES: Resource = Resource::new("endpointslices", "discovery.k8s.io", "EndpointSlice");
+const DEPLOYMENTS: Resource = Resource::new("deployments", "apps", "Deployment");
+const SECRETS: Resource = Resource::new("secrets", "", "Secret");
+const CONFIG_MAPS: Resource = Resource::new("configmaps", "", "ConfigMap");
+const DEFINITIONS: Resource =
+    Resource::new("customresourcedefinitions", "apiextensions.k8s.io", "CustomResourceDefinition");
+const CLUSTER_ROLES: Resource = Resource::new("clusterroles", RBAC, "ClusterRole");
+const ROLES: Resource = Resource::new("roles", RBAC, "Role");
+const CLUSTER_ROLE_BINDINGS: Resource = Resource::new("clusterrolebindings", RBAC, "ClusterRoleBinding");
+const ROLE_BINDINGS: Resource = Resource::new("rolebindings", RBAC, "RoleBinding");
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 impl Looker {
     /// Mutating and validating.
     pub(super) async fn configurations(&self, name: &str) -> [Look<Value>; 2] {
-        let kinds = [
-            ("mutatingwebhookconfigurations", "MutatingWebhookConfiguration"),
-            ("validatingwebhookconfigurations", "ValidatingWebhookConfiguration"),
-        ];
-        let [mutating, validating] = kinds.map(|(plural, kind)| self.get(plural, ADMISSION, "v1", kind, None, name));
-        [mutating.await, validating.await]
+        [self.get(&MUTATING, None, name).await, self.get(&VALIDATING, None, name).await]
     }
 
     /// The Service and where it leads.
     pub(super) async fn behind(&self, place: &Place) -> (Look<Value>, Look<Vec<Endpoint>>) {
         let Place::Service { namespace, name, port } = place else { return (Look::Absent, Look::Absent) };
-        let service = self.get("services", "", "v1", "Service", Some(namespace), name).await;
-        let Some(ports) = service.found().map(|service| port_name(service, *port)) else {
+        let service = self.get(&SERVICES, Some(namespace), name).await;
+        let Some(port_name) = service.found().map(|service| port_name(service, *port)) else {
             return (service, Look::Absent);
         };
         let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
-        let group = "discovery.k8s.io";
-        let slices = self.list("endpointslices", group, "v1", "EndpointSlice", Some(namespace), of_service).await;
+        let slices = self.list(&ENDPOINT_SLICES, Some(namespace), of_service).await;
         let endpoints = match slices {
-            Look::Found(slices) => Look::Found(slices.iter().flat_map(|slice| in_slice(slice, &ports)).collect()),
+            Look::Found(slices) => {
+                Look::Found(slices.iter().flat_map(|slice| in_slice(slice, port_name.as_deref())).collect())
+            }
             // Kubernetes before 1.21.
-            Look::Absent => match self.get("endpoints", "", "v1", "Endpoints", Some(namespace), name).await {
-                Look::Found(endpoints) => Look::Found(in_endpoints(&endpoints, &ports)),
+            Look::Absent => match self.get(&ENDPOINTS, Some(namespace), name).await {
+                Look::Found(endpoints) => Look::Found(in_endpoints(&endpoints, port_name.as_deref())),
                 Look::Absent => Look::Absent,
                 Look::Unknown(obstacle) => Look::Unknown(obstacle),
             },
@@ -48,8 +59,7 @@ impl Looker {
 
     /// The Deployment whose pods the Service selects, and what it tells them.
     pub(super) async fn deployment(&self, namespace: &str, service: Option<&Value>) -> (Look<String>, Option<PodSays>) {
-        let params = ListParams::default();
-        let deployments = match self.list("deployments", "apps", "v1", "Deployment", Some(namespace), params).await {
+        let deployments = match self.list(&DEPLOYMENTS, Some(namespace), ListParams::default()).await {
             Look::Found(deployments) => deployments,
             Look::Absent => return (Look::Absent, None),
             Look::Unknown(obstacle) => return (Look::Unknown(obstacle), None),
@@ -66,9 +76,22 @@ impl Looker {
         }
     }
 
+    /// The text files in a `ConfigMap`, by name.
+    pub(super) async fn config_map(&self, namespace: &str, name: &str) -> Look<Vec<(String, String)>> {
+        match self.get(&CONFIG_MAPS, Some(namespace), name).await {
+            Look::Found(map) => {
+                let data = map.get("data").and_then(Value::as_object).into_iter().flatten();
+                let file = |(key, text): (&String, &Value)| Some((key.clone(), text.as_str()?.to_owned()));
+                Look::Found(data.filter_map(file).collect())
+            }
+            Look::Absent => Look::Absent,
+            Look::Unknown(obstacle) => Look::Unknown(obstacle),
+        }
+    }
+
     /// The certificate in a Secret; its key is not looked at.
     pub(super) async fn secret(&self, namespace: &str, name: &str) -> Look<Option<Leaf>> {
-        match self.get("secrets", "", "v1", "Secret", Some(namespace), name).await {
+        match self.get(&SECRETS, Some(namespace), name).await {
             Look::Found(secret) => {
                 let pem = secret.pointer("/data/tls.crt").and_then(tls::decode).unwrap_or_default();
                 Look::Found(tls::certificates(&pem).ok().and_then(|all| all.first().and_then(tls::describe)))
@@ -81,8 +104,7 @@ impl Looker {
     /// HobbyFarm's definition of Sessions.
     pub(super) async fn definition(&self) -> Look<Definition> {
         let name = format!("{RESOURCE}.{GROUP}");
-        let (group, kind) = ("apiextensions.k8s.io", "CustomResourceDefinition");
-        match self.get("customresourcedefinitions", group, "v1", kind, None, &name).await {
+        match self.get(&DEFINITIONS, None, &name).await {
             Look::Found(definition) => Look::Found(read_definition(&definition)),
             Look::Absent => Look::Absent,
             Look::Unknown(obstacle) => Look::Unknown(obstacle),
@@ -91,15 +113,9 @@ impl Looker {
 
     /// All roles and bindings.
     pub(super) async fn rbac(&self) -> Look<Rbac> {
-        let kinds = [
-            ("clusterroles", "ClusterRole"),
-            ("roles", "Role"),
-            ("clusterrolebindings", "ClusterRoleBinding"),
-            ("rolebindings", "RoleBinding"),
-        ];
         let mut all = Vec::new();
-        for (plural, kind) in kinds {
-            match self.list(plural, RBAC, "v1", kind, None, ListParams::default()).await {
+        for resource in [CLUSTER_ROLES, ROLES, CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS] {
+            match self.list(&resource, None, ListParams::default()).await {
                 Look::Found(objects) => all.push(objects),
                 Look::Absent => return Look::Absent,
                 Look::Unknown(obstacle) => return Look::Unknown(obstacle),
@@ -140,8 +156,8 @@ fn pod_of(endpoint: &Value) -> Option<String> {
     (target.get("kind")?.as_str()? == "Pod").then(|| target.get("name")?.as_str().map(str::to_owned)).flatten()
 }
 
-fn in_slice(slice: &Value, port: &Option<String>) -> Vec<Endpoint> {
-    let Some(port) = port_of(slice, port.as_deref()) else { return Vec::new() };
+fn in_slice(slice: &Value, port: Option<&str>) -> Vec<Endpoint> {
+    let Some(port) = port_of(slice, port) else { return Vec::new() };
     let endpoint = |endpoint: &Value| {
         let address = array(endpoint, "addresses").next()?.as_str()?.to_owned();
         // Not said counts as ready.
@@ -151,10 +167,10 @@ fn in_slice(slice: &Value, port: &Option<String>) -> Vec<Endpoint> {
     array(slice, "endpoints").filter_map(endpoint).collect()
 }
 
-fn in_endpoints(endpoints: &Value, port: &Option<String>) -> Vec<Endpoint> {
+fn in_endpoints(endpoints: &Value, port: Option<&str>) -> Vec<Endpoint> {
     let mut all = Vec::new();
     for subset in array(endpoints, "subsets") {
-        let Some(port) = port_of(subset, port.as_deref()) else { continue };
+        let Some(port) = port_of(subset, port) else { continue };
         for (key, ready) in [("addresses", true), ("notReadyAddresses", false)] {
             let endpoint = |address: &Value| {
                 let ip = address.get("ip")?.as_str()?.to_owned();

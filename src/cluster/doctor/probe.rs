@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::look::Looker;
 use crate::core::doctor::{Definition, Probe, probe_object};
 use crate::core::review::{GROUP, RESOURCE};
-use crate::core::settings::Settings;
+use crate::core::settings::{AccountPattern, Settings};
 
 impl Looker {
     /// Asks for a Session in HobbyFarm's namespace, or else the webhook's.
@@ -16,7 +16,7 @@ impl Looker {
         let Some(version) = definition.and_then(|definition| definition.versions.first()) else {
             return Probe::NotSent;
         };
-        let hobbyfarm = settings.service_accounts.iter().map(|account| account.namespace()).find(|name| *name != "*");
+        let hobbyfarm = settings.service_accounts.iter().map(AccountPattern::namespace).find(|name| *name != "*");
         let namespace = hobbyfarm.unwrap_or(own).to_owned();
         let path = format!("/apis/{GROUP}/{version}/namespaces/{namespace}/{RESOURCE}?dryRun=All");
         match self.post(&path, &probe_object(version)).await {

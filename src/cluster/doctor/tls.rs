@@ -323,12 +323,13 @@ fn vouch(
     };
     let Ok(name) = ServerName::try_from(name) else { return false };
     let alive = UnixTime::since_unix_epoch(Duration::from_secs(alive.as_second().unsigned_abs()));
+    // For whom the certificate is, is another question.
+    let of_name = |error: &Error| {
+        let Error::InvalidCertificate(error) = error else { return false };
+        matches!(error, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+    };
     match verifier.verify_server_cert(leaf, intermediates, &name, &[], alive) {
         Ok(_) => true,
-        // Another question.
-        Err(Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => true,
-        Err(_) => false,
+        Err(error) => of_name(&error),
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::place::{Place, entries, place};
-use crate::core::installation::{CONFIGURATION, Kind, NAMESPACE, SERVICE};
+use crate::core::installation::{CONFIGURATION, Kind, SERVICE};
 use crate::core::settings::{Dialect, Settings};
 
 /// All that the checks know.
@@ -114,10 +114,7 @@ impl Facts {
 
     /// The namespace of the webhook.
     pub fn namespace(&self) -> String {
-        match self.place() {
-            Place::Service { namespace, .. } => namespace,
-            Place::Url { .. } => self.names.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()),
-        }
+        self.place().namespace(&self.names)
     }
 }
 

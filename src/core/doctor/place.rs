@@ -103,6 +103,14 @@ impl Place {
         }
     }
 
+    /// The namespace of what runs the webhook.
+    pub fn namespace(&self, names: &Names) -> String {
+        match self {
+            Self::Service { namespace, .. } => namespace.clone(),
+            Self::Url { .. } => names.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()),
+        }
+    }
+
     /// For people.
     pub fn describe(&self) -> String {
         match self {

@@ -104,12 +104,12 @@ pub(super) fn grants_of(rbac: &Rbac, namespace: &str, name: &str) -> Vec<Grant> 
 fn grants(rbac: &Rbac, binding: &Value, namespace: Option<&str>) -> Vec<Grant> {
     let kind = text(binding, "/roleRef/kind").unwrap_or_default();
     let name = text(binding, "/roleRef/name").unwrap_or_default();
-    let roles = if kind == "ClusterRole" { &rbac.cluster_roles } else { &rbac.roles };
+    let candidates = if kind == "ClusterRole" { &rbac.cluster_roles } else { &rbac.roles };
     let is_it = |role: &&Value| {
         text(role, "/metadata/name") == Some(name)
             && (kind == "ClusterRole" || text(role, "/metadata/namespace") == namespace)
     };
-    let rules = roles.iter().find(is_it).map(|role| list(role, "rules")).unwrap_or_default();
+    let rules = candidates.iter().find(is_it).map(|role| list(role, "rules")).unwrap_or_default();
     let grant = |rule: &Value| Grant {
         groups: words(rule, "apiGroups"),
         resources: words(rule, "resources"),

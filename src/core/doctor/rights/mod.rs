@@ -36,11 +36,11 @@ fn accounts(facts: &Facts, report: &mut Report) {
         Look::Absent => &[],
         Look::Unknown(obstacle) => return report.unknown(Id::Accounts, obstacle),
     };
-    let writes = |account: &&Account| account.rights.is_some_and(|rights| rights.create && rights.update);
+    let may_write = |account: &&Account| account.rights.is_some_and(|rights| rights.create && rights.update);
     let names = |accounts: Vec<&Account>| {
         accounts.into_iter().map(|account| account.name.as_str()).collect::<Vec<_>>().join(", ")
     };
-    let writers: Vec<_> = accounts.iter().filter(writes).collect();
+    let writers: Vec<_> = accounts.iter().filter(may_write).collect();
     if writers.is_empty() {
         let text =
             format!("none of HobbyFarm's accounts exists and may write Sessions: {}", names(accounts.iter().collect()));
