@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
+use super::Id;
 use super::entries::{field, no_entries};
 use super::facts::Facts;
 use super::place::{name, text};
 use super::report::{Finding, Report};
-use super::{Id, Look};
 use crate::core::installation::{ENTRIES, Kind, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
 
 pub(super) fn examine(facts: &Facts, report: &mut Report) {
     if let Some(because) = no_entries(facts, report) {
         return report.skipped(Id::Split, because);
     }
-    let Look::Found(_) = facts.configuration(Kind::Validating) else {
-        return report.skipped(Id::Split, Id::ValidatingConfiguration);
-    };
+    if let Some(because) = report.obstacle(&[Id::ValidatingConfiguration]) {
+        return report.skipped(Id::Split, because);
+    }
     let entries: Vec<_> =
         facts.entries().filter(|(kind, _)| *kind == Kind::Validating).map(|(_, entry)| entry).collect();
     let closed = |entry: &&Value| text(entry, "/failurePolicy") != Some("Ignore");
@@ -40,13 +40,8 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
             remedy,
         );
     }
-    let Ok(installed) = &facts.installed else {
-        return report.findings(Id::Split, SPLIT, unmatched(facts, &entries, None));
-    };
-    match users(&installed.settings.service_accounts) {
-        Some(users) => report.findings(Id::Split, SPLIT, unmatched(facts, &entries, Some(&users))),
-        None => report.findings(Id::Split, SPLIT, unmatched(facts, &entries, None)),
-    }
+    let told = facts.installed.as_ref().ok().and_then(|installed| users(&installed.settings.service_accounts));
+    report.findings(Id::Split, SPLIT, unmatched(facts, &entries, told.as_deref()));
 }
 
 const SPLIT: &str = "matchConditions tell HobbyFarm's accounts from everybody else";
@@ -60,6 +55,12 @@ fn conditions(entry: &Value) -> Vec<&str> {
 fn named(expression: &str) -> Vec<String> {
     let words = expression.split('\'').skip(1).step_by(2);
     words.filter(|word| word.starts_with("system:serviceaccount:")).map(str::to_owned).collect()
+}
+
+fn sorted(names: &[String]) -> Vec<&String> {
+    let mut sorted: Vec<_> = names.iter().collect();
+    sorted.sort_unstable();
+    sorted
 }
 
 fn without_spaces(text: &str) -> String {
@@ -79,23 +80,19 @@ fn unmatched(facts: &Facts, entries: &[&Value], users: Option<&[String]>) -> Vec
         let expressions = conditions(entry);
         let text = expressions.join(" && ");
         let listed = named(&text);
-        let expected = match_expression(shipped.writers, users.unwrap_or(&listed)).unwrap_or_default();
+        let differs = users.is_some_and(|users| sorted(users) != sorted(&listed));
+        let expected = match_expression(shipped.writers, if differs { users.unwrap_or_default() } else { &listed });
+        let expected = expected.unwrap_or_default();
         if without_spaces(&text) == without_spaces(&expected) {
             continue;
         }
         let remedy = field(facts, Kind::Validating, &format!("matchConditions of {}: {expected}", shipped.name));
-        findings.push(match users {
-            Some(users) if listed != users => {
-                let (lists, told) = (listed.join(", "), users.join(", "));
-                Finding::faulty(
-                    format!("{} lists other accounts ({lists}) than the webhook is told ({told})", shipped.name),
-                    format!("{remedy}, or service-account in the ConfigMap"),
-                )
-            }
-            _ => Finding::questionable(
-                format!("the matchConditions of {} are not the shipped ones", shipped.name),
-                remedy,
-            ),
+        findings.push(if differs && !listed.is_empty() {
+            let (lists, told) = (listed.join(", "), users.unwrap_or_default().join(", "));
+            let text = format!("{} lists other accounts ({lists}) than the webhook is told ({told})", shipped.name);
+            Finding::faulty(text, format!("{remedy}, or service-account in the ConfigMap"))
+        } else {
+            Finding::questionable(format!("the matchConditions of {} are not the shipped ones", shipped.name), remedy)
         });
     }
     findings
