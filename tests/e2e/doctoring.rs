@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -57,6 +57,13 @@ pub(crate) struct Installation<'w> {
 struct Replica {
     _process: Process,
     port: u16,
+}
+
+/// Where the Service leads.
+struct Target {
+    port: u16,
+    ready: bool,
+    pod: Option<String>,
 }
 
 /// What `doctor` said.
@@ -160,25 +167,56 @@ impl Installation<'_> {
 
     /// Lets the Service lead to these ports of this machine.
     pub(crate) async fn lead_to(&self, ready: &[u16], unready: &[u16]) {
+        let ports = ready.iter().map(|port| (*port, true)).chain(unready.iter().map(|port| (*port, false)));
+        self.lead_to_all(ports.map(|(port, ready)| Target { port, ready, pod: None }).collect()).await;
+    }
+
+    /// Makes a pod of each replica, on a node whose kubelet listens at this port; the Service leads to them.
+    pub(crate) async fn run_in_pods(&self, kubelet: u16) {
+        let status = json!({
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet}},
+        });
+        self.put("/api/v1/nodes/e2e", json!({"metadata": {"name": "e2e"}, "status": status})).await;
+        let mut targets = Vec::new();
+        for (number, port) in self.ports().await.into_iter().enumerate() {
+            let name = format!("session-webhook-{number}");
+            let pod = json!({
+                "metadata": {"name": name},
+                "spec": {
+                    "nodeName": "e2e",
+                    "serviceAccountName": "session-webhook",
+                    "automountServiceAccountToken": false,
+                    // Nobody is there to end it.
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "session-webhook", "image": "none"}],
+                },
+            });
+            self.put(&own("pods", &name), pod).await;
+            targets.push(Target { port, ready: true, pod: Some(name) });
+        }
+        self.lead_to_all(targets).await;
+    }
+
+    async fn lead_to_all(&self, targets: Vec<Target>) {
         let (address, mut subsets, mut slices) = (self.address.to_string(), Vec::new(), Vec::new());
-        for (ports, is_ready) in [(ready, true), (unready, false)] {
-            for port in ports {
-                let key = if is_ready { "addresses" } else { "notReadyAddresses" };
-                let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
-                subsets.push(json!({key: [{"ip": address}], "ports": ports}));
-                slices.push(json!({
-                    "apiVersion": "discovery.k8s.io/v1",
-                    "kind": "EndpointSlice",
-                    "metadata": {
-                        "name": format!("session-webhook-{}", slices.len()),
-                        "namespace": NAMESPACE,
-                        "labels": {"kubernetes.io/service-name": "session-webhook"},
-                    },
-                    "addressType": "IPv4",
-                    "endpoints": [{"addresses": [address], "conditions": {"ready": is_ready}}],
-                    "ports": ports,
-                }));
-            }
+        for (number, Target { port, ready, pod }) in targets.into_iter().enumerate() {
+            let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
+            let pod = pod.map(|name| json!({"kind": "Pod", "namespace": NAMESPACE, "name": name}));
+            let key = if ready { "addresses" } else { "notReadyAddresses" };
+            subsets.push(json!({key: [{"ip": address, "targetRef": pod}], "ports": ports}));
+            slices.push(json!({
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": format!("session-webhook-{number}"),
+                    "namespace": NAMESPACE,
+                    "labels": {"kubernetes.io/service-name": "session-webhook"},
+                },
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [address], "conditions": {"ready": ready}, "targetRef": pod}],
+                "ports": ports,
+            }));
         }
         let endpoints = json!({
             "apiVersion": "v1",
@@ -274,16 +312,15 @@ impl Installation<'_> {
         self.doctor_for(&self.world.cluster.admin_kubeconfig(), arguments)
     }
 
+    /// What it says to an administrator in a pod.
+    pub(crate) fn doctor_inside(&self, arguments: &[&str]) -> Diagnosis {
+        let kubeconfig = self.world.cluster.admin_kubeconfig();
+        diagnosis(doctor_command(&kubeconfig, arguments).env("KUBERNETES_SERVICE_HOST", "10.0.0.1"))
+    }
+
     /// What it says to somebody.
-    pub(crate) fn doctor_for(&self, kubeconfig: &PathBuf, arguments: &[&str]) -> Diagnosis {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
-        command.env_clear().env("KUBECONFIG", kubeconfig).arg("doctor").args(arguments);
-        let output = command.output().unwrap();
-        Diagnosis {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+    pub(crate) fn doctor_for(&self, kubeconfig: &Path, arguments: &[&str]) -> Diagnosis {
+        diagnosis(&mut doctor_command(kubeconfig, arguments))
     }
 
     /// Nothing is broken, within a time in which the API server notices what was changed.
@@ -301,6 +338,21 @@ impl Installation<'_> {
         let diagnosis = self.doctor(&["--output", "json"]).finds(&[]);
         assert_eq!(diagnosis.check(check)["status"], "questionable", "{diagnosis:?}");
         diagnosis
+    }
+}
+
+fn doctor_command(kubeconfig: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+    command.env_clear().env("KUBECONFIG", kubeconfig).arg("doctor").args(arguments);
+    command
+}
+
+fn diagnosis(command: &mut Command) -> Diagnosis {
+    let output = command.output().unwrap();
+    Diagnosis {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -21,6 +21,7 @@ mod doctoring;
 mod impostor;
 mod install;
 mod kubectl;
+mod kubelet;
 mod managed;
 mod pki;
 mod process;

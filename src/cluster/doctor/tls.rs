@@ -155,7 +155,7 @@ async fn by_port_forward(
     now: fn() -> Timestamp,
 ) -> Result<Answer, Obstacle> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let may = || Obstacle::Forbidden(right("create", "pods/portforward", Some(namespace)));
+    let may = || Obstacle::Forbidden(right("get and create", "pods/portforward", Some(namespace)));
     let forward = tokio::time::timeout(PATIENCE, pods.portforward(pod, &[port])).await;
     let mut forward = match forward {
         Ok(Ok(forward)) => forward,

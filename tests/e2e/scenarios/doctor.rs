@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::doctoring::{HOST, MUTATING, VALIDATING, installed, own, rbac, secret};
 use crate::impostor::Impostor;
 use crate::install::{self, CRDS};
+use crate::kubelet::Kubelet;
 use crate::pki::Authority;
 use crate::world::World;
 use crate::writer::HOBBYFARM;
@@ -442,6 +443,85 @@ pub(super) async fn it_waits_until_the_installation_is_sound(world: &World) {
         it.lead_to(&ports, &[]).await;
         let ended = tokio::task::spawn_blocking(move || waiting.wait().unwrap()).await.unwrap();
         assert_eq!(ended.code(), Some(0));
+    })
+    .await;
+}
+
+/// From outside each pod is reached through the API server, and from a pod directly.
+pub(super) async fn pods_are_reached_through_the_api_server(world: &World) {
+    installed(world, async |it| {
+        let kubelet = Kubelet::start(it.address).await;
+        it.run_in_pods(kubelet.port).await;
+        it.is_sound().await;
+        let other = it.authority.server_for("session-webhook.elsewhere.svc", 90);
+        it.put(&own("secrets", "session-webhook-tls"), secret(&other)).await;
+        it.serve(&other, &[]).await;
+        it.run_in_pods(kubelet.port).await;
+        let diagnosis = it.has("served-certificate");
+        assert!(diagnosis.check("served-certificate")["text"].to_string().contains("pod session-webhook-0"));
+        drop(kubelet);
+        it.has("served-certificate");
+        let inside = it.doctor_inside(&["--output", "json"]).finds(&["served-certificate"]);
+        let text = inside.check("served-certificate")["text"].to_string();
+        assert!(text.contains(&it.address.to_string()) && text.contains("session-webhook.elsewhere.svc"), "{text}");
+    })
+    .await;
+}
+
+pub(super) async fn without_the_right_to_reach_pods_it_says_which(world: &World) {
+    installed(world, async |it| {
+        let kubelet = Kubelet::start(it.address).await;
+        it.run_in_pods(kubelet.port).await;
+        let (_, kubeconfig) = world.cluster.person("carol");
+        let role = json!({
+            "metadata": {"name": "e2e-all-but-portforward"},
+            "rules": [
+                {"apiGroups": ["admissionregistration.k8s.io"], "verbs": ["get"],
+                 "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]},
+                {"apiGroups": [""], "verbs": ["get"],
+                 "resources": ["services", "endpoints", "configmaps", "secrets", "serviceaccounts"]},
+                {"apiGroups": ["discovery.k8s.io"], "verbs": ["list"], "resources": ["endpointslices"]},
+                {"apiGroups": ["apps"], "verbs": ["list"], "resources": ["deployments"]},
+                {"apiGroups": ["apiextensions.k8s.io"], "verbs": ["get"], "resources": ["customresourcedefinitions"]},
+                {"apiGroups": ["rbac.authorization.k8s.io"], "verbs": ["list"],
+                 "resources": ["clusterroles", "roles", "clusterrolebindings", "rolebindings"]},
+                {"apiGroups": ["authorization.k8s.io"], "verbs": ["create"], "resources": ["subjectaccessreviews"]},
+                {"apiGroups": ["hobbyfarm.io"], "verbs": ["create"], "resources": ["sessions"]},
+            ],
+        });
+        it.put(&rbac("clusterroles", "e2e-all-but-portforward"), role).await;
+        let binding = json!({
+            "metadata": {"name": "e2e-all-but-portforward"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "e2e-all-but-portforward"},
+            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "carol"}],
+        });
+        it.put(&rbac("clusterrolebindings", "e2e-all-but-portforward"), binding).await;
+        let diagnosis = it.doctor_for(&kubeconfig, &["--output", "json"]);
+        assert_eq!(diagnosis.with_status("unknown"), ["served-certificate"], "{}", diagnosis.stdout);
+        assert_eq!(diagnosis.code, Some(2), "{diagnosis:?}");
+        let text = diagnosis.check("served-certificate")["text"].to_string();
+        assert!(text.contains("get and create pods/portforward in the namespace hobbyfarm-session-webhook"), "{text}");
+    })
+    .await;
+}
+
+pub(super) async fn entries_may_call_by_url(world: &World) {
+    installed(world, async |it| {
+        let identity = it.authority.server_for(&it.address.to_string(), 90);
+        it.put(&own("secrets", "session-webhook-tls"), secret(&identity)).await;
+        it.serve(&identity, &[]).await;
+        let server = format!("https://{}:{}", it.address, it.ports().await[0]);
+        for (configuration, path) in [(MUTATING, "/mutate"), (VALIDATING, "/validate")] {
+            it.change(configuration, |object| {
+                each(object, |entry| {
+                    let client = entry["clientConfig"].as_object_mut().unwrap();
+                    client.remove("service");
+                    client.insert("url".to_owned(), json!(format!("{server}{path}")));
+                });
+            })
+            .await;
+        }
+        it.is_sound().await;
     })
     .await;
 }
