@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod audit;
+mod doctor;
 mod look;
 mod policy;
 mod review;
@@ -25,6 +26,8 @@ Examples:
       session-webhook review request.json
   Which stored Sessions can HobbyFarm not work with?
       session-webhook audit
+  Is the installation in the cluster sound?
+      session-webhook doctor
 
 `session-webhook help COMMAND` says more.";
 
@@ -44,6 +47,7 @@ enum Command {
     Review(Box<review::ReviewArgs>),
     Audit(Box<audit::AuditArgs>),
     Policy(Box<policy::PolicyPrint>),
+    Doctor(Box<doctor::Doctor>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -65,6 +69,7 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
         Ok(Cli { command: Command::Review(review) }) => review.run(),
         Ok(Cli { command: Command::Audit(audit) }) => audit.run(),
         Ok(Cli { command: Command::Policy(policy) }) => policy.run(),
+        Ok(Cli { command: Command::Doctor(doctor) }) => doctor.run(environment),
         Ok(Cli { command: Command::Completions { shell } }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "session-webhook", &mut script);

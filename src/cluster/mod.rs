@@ -4,6 +4,7 @@ pub mod audit;
 pub mod authority;
 pub mod backfill;
 pub mod client;
+pub mod doctor;
 mod keep_alive;
 pub mod lease;
 mod pages;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::values::{ByteSize, HumanDuration, exact_account, object_name, socket_address};
+use crate::core::installation::{CONFIGURATION, SELF_MANAGED_SECRET, SERVICE};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
 use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
 
@@ -245,17 +246,17 @@ pub struct ServeArgs {
 
     /// Secret of `--tls self-managed`, in the pod's namespace; made where there is none
     #[arg(long, env = "SESSION_WEBHOOK_TLS_SECRET", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "session-webhook-self-managed", value_parser = object_name)]
+    #[arg(default_value = SELF_MANAGED_SECRET, value_parser = object_name)]
     pub tls_secret: String,
 
     /// Service that the certificate of `--tls self-managed` is for, in the pod's namespace
     #[arg(long, env = "SESSION_WEBHOOK_TLS_SERVICE", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "session-webhook", value_parser = object_name)]
+    #[arg(default_value = SERVICE, value_parser = object_name)]
     pub tls_service: String,
 
     /// Webhook configurations, of both kinds, whose `caBundle` is kept by `--tls self-managed`
     #[arg(long, env = "SESSION_WEBHOOK_WEBHOOK_CONFIGURATION", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "hobbyfarm-session-webhook", value_parser = object_name)]
+    #[arg(default_value = CONFIGURATION, value_parser = object_name)]
     pub webhook_configuration: String,
 
     /// How many reviews may be worked on at once; one more is answered 503 at once

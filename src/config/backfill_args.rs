@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use super::values::{HumanDuration, object_name};
 use crate::cluster::backfill::Options;
 use crate::core::backfill::Unparsable;
+use crate::core::installation::LEASE;
 
 /// What `serve` does beside answering: [`BackfillArgs::controllers`].
 #[derive(Debug, Clone, Args)]
@@ -33,7 +34,7 @@ pub struct BackfillArgs {
 
     /// Lease by which the replicas agree on the one that looks after Sessions, in the pod's namespace
     #[arg(long, env = "SESSION_WEBHOOK_BACKFILL_LEASE", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "session-webhook-backfill", value_parser = object_name)]
+    #[arg(default_value = LEASE, value_parser = object_name)]
     backfill_lease: String,
 }
 

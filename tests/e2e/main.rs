@@ -17,8 +17,11 @@
 
 mod backfilling;
 mod control_plane;
+mod doctoring;
+mod impostor;
 mod install;
 mod kubectl;
+mod kubelet;
 mod managed;
 mod pki;
 mod process;

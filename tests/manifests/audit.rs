@@ -3,9 +3,10 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use session_webhook::core::installation::AUDIT;
 use session_webhook::{cli, config};
 
-use crate::render::{Rendered, copy_of_the_manifests, kustomize_path, rule};
+use crate::render::{Rendered, copy_of_the_manifests, kustomize_path, rules};
 
 const KUSTOMIZATION: &str = "
 resources: [../overlays/cert-manager]
@@ -25,11 +26,7 @@ fn rendered() -> Rendered {
 fn its_rights_are_to_look() {
     let rendered = rendered();
     let role: ClusterRole = rendered.the_named("ClusterRole", "hobbyfarm-session-webhook-audit");
-    let named = ["users", "courses", "scenarios", "virtualmachineclaims"];
-    assert_eq!(
-        role.rules.unwrap(),
-        [rule("hobbyfarm.io", &["sessions"], None, &["list"]), rule("hobbyfarm.io", &named, None, &["get", "list"])]
-    );
+    assert_eq!(role.rules.unwrap(), rules(&AUDIT, ""));
     let binding: ClusterRoleBinding = rendered.the_named("ClusterRoleBinding", "hobbyfarm-session-webhook-audit");
     let accounts: Vec<_> =
         binding.subjects.unwrap().into_iter().map(|subject| (subject.namespace, subject.name)).collect();
