@@ -1,5 +1,7 @@
 //! What is measured: one struct, labels from closed sets, so that no client can make the process grow.
 
+mod registrar;
+
 use std::fmt;
 
 use kube::core::admission::Operation;
@@ -8,9 +10,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Metric, Registry, Unit};
+use prometheus_client::registry::{Registry, Unit};
 
+pub use self::registrar::Description;
+use self::registrar::Registrar;
+use crate::core::finding::FindingKind;
 use crate::core::policy::Verdict;
 use crate::core::review::{Review, Webhook};
 use crate::core::rule::Rule;
@@ -26,7 +30,7 @@ const BUCKETS: [f64; 17] =
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    names: Vec<String>,
+    descriptions: Vec<Description>,
     /// Reviews that got a verdict.
     pub reviews: Family<ReviewLabels, Counter>,
     /// Seconds from a request's headers to its answer, a refusal included.
@@ -43,6 +47,8 @@ pub struct Metrics {
     pub certificate_not_after: Gauge,
     /// Looks at changed certificate files, by what came of them.
     pub certificate_loads: Family<LoadLabel, Counter>,
+    /// 1 while newer certificate files are not served because they cannot be used.
+    pub certificate_refused: Gauge,
     /// Open connections to the webhooks.
     pub connections: Gauge,
     /// Connections that were closed, by why.
@@ -59,12 +65,22 @@ pub struct Metrics {
     pub backfill_sessions: Family<ResultLabel, Counter>,
     /// Times that nobody can read, by what became of them.
     pub backfill_unparsable: Family<ActionLabel, Counter>,
+    /// 1 where the backfill is switched on.
+    pub backfill_enabled: Gauge,
     /// 1 while this replica is the one that writes.
     pub backfill_leading: Gauge,
     /// Sessions that wait to grow old enough, or for another attempt.
     pub backfill_waiting: Gauge,
     /// Interruptions of the watch on Sessions.
     pub backfill_watch_errors: Counter,
+    /// What the last audit found, by kind; nothing in replicas that do not look.
+    pub audit_findings: Family<FindingLabels, Gauge>,
+    /// Sessions that the last audit judged.
+    pub audit_sessions: Gauge,
+    /// When the last audit ended, seconds since 1970.
+    pub audit_ended: Gauge,
+    /// Audits that came to nothing.
+    pub audit_errors: Counter,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
@@ -165,6 +181,15 @@ pub struct ActionLabel {
     pub action: &'static str,
 }
 
+/// Labels of [`Metrics::audit_findings`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FindingLabels {
+    /// What is wrong.
+    pub finding: FindingKind,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+}
+
 /// Declares a closed set of label values.
 macro_rules! label {
     ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
@@ -193,98 +218,83 @@ impl EncodeLabelValue for Rule {
     }
 }
 
+impl EncodeLabelValue for FindingKind {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.name().encode(encoder)
+    }
+}
+
 impl EncodeLabelValue for Webhook {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.name().encode(encoder)
     }
 }
 
-/// Registers metrics and remembers their names as Prometheus sees them.
-struct Registrar {
-    registry: Registry,
-    names: Vec<String>,
-}
-
-impl Registrar {
-    fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: &M) {
-        let suffix = match metric.metric_type() {
-            prometheus_client::metrics::MetricType::Counter => "_total",
-            _ => "",
-        };
-        self.names.push(format!("{PREFIX}_{name}{suffix}"));
-        self.registry.register(name, help, metric.clone());
-    }
-
-    fn add_with_unit<M: Metric + Clone>(&mut self, name: &str, help: &str, unit: Unit, metric: &M) {
-        self.names.push(format!("{PREFIX}_{name}_{}", unit.as_str()));
-        self.registry.register_with_unit(name, help, unit, metric.clone());
-    }
-}
-
 impl Metrics {
     /// Metrics that stand at zero; `build_info` tells `version` and `commit`.
     pub fn new(version: &'static str, commit: &'static str) -> Self {
-        let mut r = Registrar { registry: Registry::with_prefix(PREFIX), names: Vec::new() };
+        let mut r = Registrar::new();
 
-        let reviews = Family::default();
-        r.add("reviews", "Reviews that got a verdict", &reviews);
+        let reviews = r
+            .by(&["webhook", "operation", "subresource", "rule", "decision"])
+            .make("reviews", "Reviews that got a verdict");
         let duration = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        r.add_with_unit("review_duration", "Time from headers to answer", Unit::Seconds, &duration);
-        let refused = Family::default();
-        r.add("requests_refused", "Requests that got no verdict", &refused);
-        let broken_invariants = Family::default();
-        r.add("invariants_broken", "Broken invariants that were let pass with a warning", &broken_invariants);
-        let panics = Counter::default();
-        r.add("panics", "Panics that were caught and answered with 500", &panics);
-        let certificate_not_before = Gauge::default();
-        let help = "Start of the served certificate's life, since 1970";
-        r.add_with_unit("tls_certificate_not_before", help, Unit::Seconds, &certificate_not_before);
-        let certificate_not_after = Gauge::default();
-        let help = "End of the served certificate's life, since 1970";
-        r.add_with_unit("tls_certificate_not_after", help, Unit::Seconds, &certificate_not_after);
-        let certificate_loads = Family::default();
-        r.add("tls_reloads", "Looks at new certificate files, by what came of them", &certificate_loads);
-        let connections = Gauge::default();
-        r.add("connections", "Open connections to the webhooks", &connections);
-        let connections_closed = Family::default();
-        r.add("connections_closed", "Connections that were closed, by why", &connections_closed);
-        let connections_refused = Counter::default();
-        r.add("connections_refused", "Connections closed at once because all others were busy", &connections_refused);
-        let accept_errors = Counter::default();
-        r.add("accept_errors", "Errors of the operating system when taking a connection", &accept_errors);
-        let authority_not_after = Gauge::default();
-        let help = "End of the self-managed authority's life, since 1970";
-        r.add_with_unit("tls_authority_not_after", help, Unit::Seconds, &authority_not_after);
-        let authority_steps = Family::default();
-        r.add("tls_self_managed_steps", "What was done about the self-managed certificate", &authority_steps);
-        let backfill_sessions = Family::default();
-        r.add("backfill_sessions", "Sessions without usable times, by what came of their repair", &backfill_sessions);
-        let backfill_unparsable = Family::default();
-        r.add("backfill_unparsable_times", "Times that nobody can read, by what became of them", &backfill_unparsable);
-        let backfill_leading = Gauge::default();
-        r.add("backfill_leading", "1 while this replica is the one that repairs stored Sessions", &backfill_leading);
-        let backfill_waiting = Gauge::default();
-        r.add("backfill_waiting_sessions", "Sessions that wait for their repair", &backfill_waiting);
-        let backfill_watch_errors = Counter::default();
-        r.add("backfill_watch_errors", "Interruptions of the watch on Sessions", &backfill_watch_errors);
-        let requests_in_flight = Gauge::default();
-        r.add("in_flight_requests", "Requests whose body is arriving or being decided", &requests_in_flight);
-        let decisions_in_flight = Gauge::default();
-        r.add("in_flight_decisions", "Requests being decided", &decisions_in_flight);
-        let bytes_in_flight = Gauge::default();
-        r.add_with_unit(
-            "in_flight",
-            "What the bodies of requests in flight are charged with",
-            Unit::Bytes,
-            &bytes_in_flight,
+        r.by(&["webhook"]).add_with_unit("review_duration", "Time from headers to answer", Unit::Seconds, &duration);
+        let refused = r.by(&["code", "reason"]).make("requests_refused", "Requests that got no verdict");
+        let broken_invariants =
+            r.by(&["rule"]).make("invariants_broken", "Broken invariants that were let pass with a warning");
+        let panics = r.make("panics", "Panics that were caught and answered with 500");
+        let certificate_not_before = r.make_with_unit(
+            "tls_certificate_not_before",
+            "Start of the served certificate's life, since 1970",
+            Unit::Seconds,
         );
+        let certificate_not_after = r.make_with_unit(
+            "tls_certificate_not_after",
+            "End of the served certificate's life, since 1970",
+            Unit::Seconds,
+        );
+        let certificate_loads =
+            r.by(&["result"]).make("tls_reloads", "Looks at new certificate files, by what came of them");
+        let certificate_refused =
+            r.make("tls_files_refused", "1 while newer certificate files are not served because they cannot be used");
+        let connections = r.make("connections", "Open connections to the webhooks");
+        let connections_closed = r.by(&["reason"]).make("connections_closed", "Connections that were closed, by why");
+        let connections_refused =
+            r.make("connections_refused", "Connections closed at once because all others were busy");
+        let accept_errors = r.make("accept_errors", "Errors of the operating system when taking a connection");
+        let authority_not_after = r.make_with_unit(
+            "tls_authority_not_after",
+            "End of the self-managed authority's life, since 1970",
+            Unit::Seconds,
+        );
+        let authority_steps = r
+            .by(&["step", "result"])
+            .make("tls_self_managed_steps", "What was done about the self-managed certificate");
+        let backfill_sessions =
+            r.by(&["result"]).make("backfill_sessions", "Sessions without usable times, by what came of their repair");
+        let backfill_unparsable =
+            r.by(&["action"]).make("backfill_unparsable_times", "Times that nobody can read, by what became of them");
+        let backfill_enabled = r.make("backfill_enabled", "1 where the repair of stored Sessions is switched on");
+        let backfill_leading =
+            r.make("backfill_leading", "1 while this replica is the one that repairs stored Sessions");
+        let backfill_waiting = r.make("backfill_waiting_sessions", "Sessions that wait for their repair");
+        let backfill_watch_errors = r.make("backfill_watch_errors", "Interruptions of the watch on Sessions");
+        let audit_findings =
+            r.by(&["finding", "severity"]).make("audit_findings", "What the last audit found, by kind");
+        let audit_sessions = r.make("audit_sessions", "Sessions that the last audit judged");
+        let audit_ended = r.make_with_unit("audit_ended", "When the last audit ended, since 1970", Unit::Seconds);
+        let audit_errors = r.make("audit_errors", "Audits that came to nothing");
+        let requests_in_flight = r.make("in_flight_requests", "Requests whose body is arriving or being decided");
+        let decisions_in_flight = r.make("in_flight_decisions", "Requests being decided");
+        let bytes_in_flight =
+            r.make_with_unit("in_flight", "What the bodies of requests in flight are charged with", Unit::Bytes);
 
-        r.names.push(format!("{PREFIX}_build_info"));
-        r.registry.register("build", "What runs", Info::new([("version", version), ("commit", commit)]));
+        r.by(&["version", "commit"]).add_info("build", "What runs", [("version", version), ("commit", commit)]);
 
-        Self {
+        let metrics = Self {
             registry: r.registry,
-            names: r.names,
+            descriptions: r.descriptions,
             reviews,
             duration,
             refused,
@@ -293,6 +303,7 @@ impl Metrics {
             certificate_not_before,
             certificate_not_after,
             certificate_loads,
+            certificate_refused,
             connections,
             connections_closed,
             connections_refused,
@@ -301,18 +312,44 @@ impl Metrics {
             authority_steps,
             backfill_sessions,
             backfill_unparsable,
+            backfill_enabled,
             backfill_leading,
             backfill_waiting,
             backfill_watch_errors,
+            audit_findings,
+            audit_sessions,
+            audit_ended,
+            audit_errors,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// A counter that first appears with its first event has not grown since, as far as Prometheus can tell: refusals at the
+    /// door are there from the start.
+    fn start_at_zero(&self) {
+        let (create, update) = (OperationLabel::Create, OperationLabel::Update);
+        let refusals = [
+            (create, Subresource::None, Rule::ManualCreate),
+            (update, Subresource::None, Rule::ManualEdit),
+            (update, Subresource::Status, Rule::ManualStatusEdit),
+            (create, Subresource::None, Rule::Impersonation),
+            (update, Subresource::None, Rule::Impersonation),
+            (update, Subresource::Status, Rule::Impersonation),
+        ];
+        for (operation, subresource, rule) in refusals {
+            let (webhook, decision) = (Webhook::Validate, DecisionLabel::Deny);
+            let labels = ReviewLabels { webhook, operation, subresource, rule, decision };
+            drop(self.reviews.get_or_create(&labels));
         }
     }
 
-    /// The names of all metrics, as Prometheus sees them (a histogram without its `_bucket`, `_sum` and `_count`).
-    pub fn names(&self) -> &[String] {
-        &self.names
+    /// What there is to say about each metric.
+    pub fn descriptions(&self) -> &[Description] {
+        &self.descriptions
     }
 
     /// The OpenMetrics text of all metrics.
@@ -330,9 +367,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[cfg(test)]
 mod tests {
     use super::{
-        ActionLabel, ClosedLabel, LoadLabel, Metrics, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel, StepLabels,
-        WebhookLabel,
+        ActionLabel, ClosedLabel, Description, FindingLabels, LoadLabel, Metrics, RefusalLabels, ResultLabel,
+        ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
     };
+    use crate::core::finding::FindingKind;
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
     use crate::core::rule::Rule;
@@ -354,13 +392,38 @@ mod tests {
         metrics.authority_steps.get_or_create(&StepLabels { step: "bootstrap", result: "done" }).inc();
         metrics.backfill_sessions.get_or_create(&ResultLabel { result: "repaired" }).inc();
         metrics.backfill_unparsable.get_or_create(&ActionLabel { action: "replaced" }).inc();
+        let labels = FindingLabels { finding: FindingKind::MissingTime, severity: "error" };
+        metrics.audit_findings.get_or_create(&labels).set(1);
         let text = metrics.encode();
-        for name in metrics.names() {
+        for Description { name, kind, labels, help } in metrics.descriptions() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");
-            assert!(text.contains(&format!("# TYPE {family} ")), "{name} is missing in {text}");
+            assert!(text.contains(&format!("# TYPE {family} {kind}\n")), "{name} is missing in {text}");
+            assert!(text.contains(&format!("# HELP {family} {help}.\n")), "{name} is missing in {text}");
+            let series: Vec<_> =
+                text.lines().filter(|line| line.strip_prefix(name.as_str()).is_some_and(is_series)).collect();
+            assert!(!series.is_empty(), "{name}: {text}");
+            for line in series {
+                assert_eq!(label_names(line), *labels, "{line}");
+            }
         }
+        let families = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert_eq!(families, metrics.descriptions().len(), "a metric without its description");
         assert!(text.contains(r#"session_webhook_build_info{version="1.2.3",commit="abc"} 1"#), "{text}");
         assert!(text.contains(r#"review_duration_seconds_bucket{le="0.005",webhook="mutate"} 1"#), "{text}");
+    }
+
+    /// Whether this stands behind a metric's name in a line about it.
+    fn is_series(rest: &str) -> bool {
+        ["", "_count", "_sum", "_bucket"]
+            .iter()
+            .any(|part| rest.strip_prefix(part).is_some_and(|r| r.starts_with([' ', '{'])))
+    }
+
+    /// The names of the labels, but for a histogram's own.
+    fn label_names(series: &str) -> Vec<&str> {
+        let Some((_, labels)) = series.split_once('{') else { return Vec::new() };
+        let names = labels.split("\",").map(|label| label.split_once('=').unwrap().0);
+        names.filter(|name| *name != "le").collect()
     }
 
     #[test]

@@ -1,25 +1,31 @@
-//! What the README says of rules and options is what the program says.
+//! What the documentation says of rules, options and metrics is what the program says.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "this is test code")]
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Arg;
+use session_webhook::core::finding::FindingKind;
 use session_webhook::core::rule::Rule;
+use session_webhook::metrics::{Description, Metrics};
 
-/// Holds the part of the README between `<!-- name -->` and `<!-- /name -->` against the program. With `UPDATE_README=1` in
-/// the environment the README is mended instead.
-fn hold(name: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(&format!("<!-- {name} -->\n")).unwrap();
+/// Holds the part of the page between `<!-- name -->` and `<!-- /name -->` against the program. With `UPDATE_README=1` in
+/// the environment the page is mended instead.
+fn hold(page: &str, name: &str, expected: &str) {
+    // One mends after the other.
+    static PAGES: Mutex<()> = Mutex::new(());
+    let _guard = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
     let (part, after) = rest.split_once(&format!("<!-- /{name} -->")).unwrap();
     if std::env::var_os("UPDATE_README").is_some() {
         let mended = format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->{after}");
         std::fs::write(path, mended).unwrap();
     } else {
-        assert_eq!(part, expected, "the README says otherwise; UPDATE_README=1 cargo test --test readme mends it");
+        assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 cargo test --test readme mends it");
     }
 }
 
@@ -29,7 +35,16 @@ fn the_table_of_rules_is_the_list_of_rules() {
     for rule in Rule::ALL {
         writeln!(table, "| `{rule}` | {} |", rule.description()).unwrap();
     }
-    hold("rules", &table);
+    hold("README.md", "rules", &table);
+}
+
+#[test]
+fn the_table_of_findings_is_what_an_audit_can_find() {
+    let mut table = "| finding | severity | |\n|---|---|---|\n".to_owned();
+    for kind in FindingKind::ALL {
+        writeln!(table, "| `{kind}` | {} | {} |", kind.severity().name(), kind.meaning()).unwrap();
+    }
+    hold("README.md", "findings", &table);
 }
 
 #[test]
@@ -41,7 +56,17 @@ fn the_table_of_options_is_what_serve_takes() {
         let (name, help) = (arg.get_long().unwrap(), arg.get_help().unwrap());
         writeln!(table, "| `--{name}` | {} | {help}{} |", default(arg), accepted(arg)).unwrap();
     }
-    hold("options", &table);
+    hold("README.md", "options", &table);
+}
+
+#[test]
+fn the_table_of_metrics_is_what_is_measured() {
+    let mut table = "| metric | kind | labels | |\n|---|---|---|---|\n".to_owned();
+    for Description { name, kind, labels, help } in Metrics::new("", "").descriptions() {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(table, "| `{name}` | {kind} | {} | {help} |", labels.join(", ")).unwrap();
+    }
+    hold("docs/metrics.md", "metrics", &table);
 }
 
 fn default(arg: &Arg) -> String {

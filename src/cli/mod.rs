@@ -1,7 +1,9 @@
 //! The command line: one file for each subcommand.
 
-#[expect(dead_code, reason = "audit and doctor come next")]
+mod audit;
+mod doctor;
 mod look;
+mod policy;
 mod review;
 mod serve;
 
@@ -22,6 +24,10 @@ Examples:
       session-webhook review --session session.yaml --as alice
   Why was a recorded request denied?
       session-webhook review request.json
+  Which stored Sessions can HobbyFarm not work with?
+      session-webhook audit
+  Is the installation in the cluster sound?
+      session-webhook doctor
 
 `session-webhook help COMMAND` says more.";
 
@@ -39,6 +45,9 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Review(Box<review::ReviewArgs>),
+    Audit(Box<audit::AuditArgs>),
+    Policy(Box<policy::PolicyPrint>),
+    Doctor(Box<doctor::Doctor>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -58,16 +67,13 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
     match parsed {
         Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
         Ok(Cli { command: Command::Review(review) }) => review.run(),
+        Ok(Cli { command: Command::Audit(audit) }) => audit.run(),
+        Ok(Cli { command: Command::Policy(policy) }) => policy.run(),
+        Ok(Cli { command: Command::Doctor(doctor) }) => doctor.run(environment),
         Ok(Cli { command: Command::Completions { shell } }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "session-webhook", &mut script);
-            match std::io::stdout().write_all(&script) {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                    fail(&format_args!("standard output: {error}"));
-                    ExitCode::FAILURE
-                }
-                _ => ExitCode::SUCCESS,
-            }
+            print(&script)
         }
         Err(error) => refuse(&error),
     }
@@ -81,6 +87,22 @@ fn refuse(error: &ConfigError) -> ExitCode {
         error => fail(error),
     }
     ExitCode::from(error.exit_code())
+}
+
+/// All of `text` on standard output. A reader that has gone away is no error.
+fn print(text: &[u8]) -> ExitCode {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            fail(&format_args!("standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One line on standard error about something questionable.
+fn warn(doubt: &dyn std::fmt::Display) {
+    drop(writeln!(anstream::stderr(), "warning: {doubt}"));
 }
 
 /// One line on standard error.

@@ -174,7 +174,7 @@ fn either(expressions: impl Iterator<Item = String>) -> String {
 }
 
 /// A CEL string literal. Whatever could end it, or be read in two ways, is escaped.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let mut literal = String::from("'");
     for character in text.chars() {
         if character.is_ascii_graphic() && !matches!(character, '\'' | '\\') || character == ' ' {

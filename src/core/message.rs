@@ -7,8 +7,12 @@ use super::settings::Settings;
 use super::text::quote;
 
 /// With these lengths no message reaches 500 characters.
-const LONGEST_USER: usize = 90;
+pub(super) const LONGEST_USER: usize = 90;
 const LONGEST_INVALID: usize = 300;
+
+/// What somebody who may not write can do.
+const ADVICE: &str =
+    "To end a session delete it, for all else use HobbyFarm's UI, or ask an administrator for break-glass access";
 
 /// Why the writer is refused, and what to do instead.
 pub(super) fn refusal(review: &Review<'_>, rule: Rule, settings: &Settings) -> String {
@@ -18,16 +22,17 @@ pub(super) fn refusal(review: &Review<'_>, rule: Rule, settings: &Settings) -> S
         (_, _, true) => "edit the status of Session",
         _ => "edit Session",
     };
+    format!("{rule}: user {user} may not {what} {}: {}", review.object_name(), reason(rule, settings))
+}
+
+/// The part of a refusal that is the same for every writer and object.
+pub(super) fn reason(rule: Rule, settings: &Settings) -> String {
     let why = if rule == Rule::Impersonation {
         "a HobbyFarm user name without a uid is somebody impersonating it (kubectl --as)".to_owned()
     } else {
         format!("only HobbyFarm writes Sessions{}", accounts(settings))
     };
-    format!(
-        "{rule}: user {user} may not {what} {}: {why}. To end a session delete it, for all else use HobbyFarm's UI, \
-         or ask an administrator for break-glass access",
-        review.object_name()
-    )
+    format!("{why}. {ADVICE}")
 }
 
 /// The first account that may write, so that a forgotten `--service-account` is easy to see.

@@ -192,7 +192,7 @@ pub enum ReviewError {
 const LONGEST_QUOTE: usize = 60;
 
 /// How much of an object's namespace and name a message repeats.
-const LONGEST_OBJECT: usize = 100;
+pub(super) const LONGEST_OBJECT: usize = 100;
 
 /// What a parser said, without the value that it found (it may be an access code), cut to a length that no client decides.
 fn short(error: &serde_json::Error) -> String {

@@ -31,6 +31,8 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(limit: usize, shared: Arc<Shared>, metrics: Arc<Metrics>) -> Self {
+        // From the start, or its first event would not be seen as one.
+        drop(metrics.connections_closed.get_or_create(&ClosedLabel { reason: Closed::Distrusted.reason() }));
         Self { limit, shared, metrics, open: HashMap::new(), tasks: JoinSet::new() }
     }
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::MAX_BODY;
 use crate::core::review::ReviewError;
+use crate::metrics::RefusalLabels;
 
 /// Why a request got no verdict. The API server then does what `failurePolicy` says and shows the text to its client.
 #[derive(Debug)]
@@ -50,6 +51,11 @@ impl Refusal {
             Self::BodyBroken | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// For the metric.
+    pub(super) const fn labels(&self) -> RefusalLabels {
+        RefusalLabels { code: self.code().as_u16(), reason: self.reason() }
     }
 
     /// One word for logs and metrics.

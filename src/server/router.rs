@@ -25,7 +25,7 @@ use crate::core::policy::{Decision, Policy};
 use crate::core::response::respond;
 use crate::core::review::{Review, ReviewError, Webhook};
 use crate::core::settings::Settings;
-use crate::metrics::{Metrics, RefusalLabels, ReviewLabels, RuleLabel, WebhookLabel};
+use crate::metrics::{Metrics, ReviewLabels, RuleLabel, WebhookLabel};
 
 /// Decides one review at one point in time; [`Policy::decide`] in production.
 pub type Decide = dyn Fn(Webhook, &Review<'_>, Timestamp) -> Result<Decision, ReviewError> + Send + Sync;
@@ -53,6 +53,10 @@ impl App {
     /// The policy with these settings, and the system's clock.
     pub fn new(settings: Settings, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let policy = Policy::new(settings);
+        // From the start, or the first of them would not be seen as one.
+        for refusal in [Refusal::TooManyRequests, Refusal::TooManyBytes, Refusal::Stopping] {
+            drop(metrics.refused.get_or_create(&refusal.labels()));
+        }
         Self {
             decide: Box::new(move |webhook, review, now| policy.decide(webhook, review, now)),
             clock: Box::new(super::clock),
@@ -79,7 +83,7 @@ impl App {
     }
 
     fn refuse(&self, path: &str, refusal: Refusal) -> Response {
-        let labels = RefusalLabels { code: refusal.code().as_u16(), reason: refusal.reason() };
+        let labels = refusal.labels();
         log::refused(path, labels.code, labels.reason, &self.refusals);
         self.metrics.refused.get_or_create(&labels).inc();
         refusal.into_response()

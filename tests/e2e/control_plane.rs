@@ -44,14 +44,15 @@ pub(crate) fn assets() -> Result<PathBuf, String> {
 }
 
 impl ControlPlane {
-    /// Starts etcd and the API server. Controllers come later: see [`ControlPlane::start_controllers`].
-    pub(crate) async fn start(assets: PathBuf, folder: PathBuf) -> Self {
+    /// Starts etcd and the API server, with these flags as well. Controllers come later: see
+    /// [`ControlPlane::start_controllers`].
+    pub(crate) async fn start(assets: PathBuf, folder: PathBuf, flags: &[&str]) -> Self {
         let etcd_url = format!("http://127.0.0.1:{}", free_port());
         let etcd = start_etcd(&assets, &folder, &etcd_url);
         let authority = Authority::new("kubernetes");
         let admin = authority.client("kubernetes-admin", Some("system:masters"));
         let port = free_port();
-        let api_server = start_api_server(&assets, &folder, &authority, &etcd_url, port);
+        let api_server = start_api_server(&assets, &folder, &authority, &etcd_url, port, flags);
         let url = format!("https://127.0.0.1:{port}");
         let mut this = Self { controllers: None, api_server, _etcd: etcd, assets, folder, url, authority, admin };
         this.write_kubeconfig("admin", &this.admin);
@@ -175,7 +176,14 @@ fn start_etcd(assets: &Path, folder: &Path, url: &str) -> Process {
     Process::start("etcd", folder, &mut command)
 }
 
-fn start_api_server(assets: &Path, folder: &Path, authority: &Authority, etcd: &str, port: u16) -> Process {
+fn start_api_server(
+    assets: &Path,
+    folder: &Path,
+    authority: &Authority,
+    etcd: &str,
+    port: u16,
+    flags: &[&str],
+) -> Process {
     let authority_file = folder.join("authority.crt");
     fs::write(&authority_file, authority.pem()).unwrap();
     let (certificate, key) = authority.server("kube-apiserver").write(folder, "kube-apiserver");
@@ -199,7 +207,8 @@ fn start_api_server(assets: &Path, folder: &Path, authority: &Authority, etcd: &
         .arg(flag("service-account-signing-key-file", &private))
         .arg(flag("service-account-key-file", &public))
         .arg(flag("audit-policy-file", &policy))
-        .arg(flag("audit-log-path", &folder.join("audit.log")));
+        .arg(flag("audit-log-path", &folder.join("audit.log")))
+        .args(flags);
     Process::start("kube-apiserver", folder, &mut command)
 }
 

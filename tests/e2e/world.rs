@@ -40,7 +40,9 @@ pub(crate) struct World {
 impl World {
     /// Starts everything and installs the shipped manifests.
     pub(crate) async fn new(assets: PathBuf, folder: PathBuf) -> Self {
-        let mut cluster = ControlPlane::start(assets, folder.clone()).await;
+        // Webhooks behind a Service are called at its endpoints: nothing here routes the addresses of Services.
+        let flags = ["--enable-aggregator-routing=true"];
+        let mut cluster = ControlPlane::start(assets, folder.clone(), &flags).await;
         let admin = Writer { user: "kubernetes-admin".to_owned(), client: cluster.admin() };
         for (path, object) in install::people_and_rights() {
             accepts(&admin, Request::post(path, object)).await;
@@ -128,6 +130,11 @@ impl World {
         .await;
         self.form = form;
         await_form(&self.hobbyfarm, form).await;
+    }
+
+    /// Waits until the API server serves HobbyFarm's definition.
+    pub(crate) async fn await_definition(&self) {
+        await_form(&self.hobbyfarm, self.form).await;
     }
 
     /// Waits until both webhook configurations have reached the API server's admission.

@@ -9,8 +9,12 @@
     reason = "a test stops at the first thing that is not as it should be, and may read files"
 )]
 
+mod audit;
 mod backfill;
 mod certificates;
+mod monitoring;
+mod network_policy;
+mod policy;
 mod render;
 mod self_managed;
 mod webhooks;

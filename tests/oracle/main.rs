@@ -1,6 +1,13 @@
 //! The decision table twice: the policy in Rust against the same table as CEL, on generated and on recorded requests.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "this is test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this is test code"
+)]
 
+mod printed;
 #[path = "../support/recorded.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 mod recorded;
@@ -19,6 +26,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestError, TestRunner};
 use recorded::{now, recorded, shipped};
 use serde_json::Value;
+use session_webhook::core::admission_policy::objects;
 use session_webhook::core::policy::{Policy, Verdict};
 use session_webhook::core::review::{Review, Webhook};
 use session_webhook::core::rule::Rule;
@@ -55,21 +63,40 @@ struct Pair {
 
 impl Pair {
     fn new(settings: Settings) -> Self {
-        Self { twin: Twin::new(&settings), policy: Policy::new(settings) }
+        let [policy, _] = objects(&settings);
+        Self::of(&policy, settings)
+    }
+
+    /// The policy with these settings, and one that was printed.
+    fn of(admission_policy: &Value, settings: Settings) -> Self {
+        Self { twin: Twin::new(admission_policy), policy: Policy::new(settings) }
     }
 
     /// What the policy says at the door, in the terms of the twin.
     fn policy(&self, review: &Value) -> Outcome {
         let body = review.to_string();
-        let review = Review::parse(body.as_bytes()).unwrap();
-        let decision = self.policy.decide(Webhook::Validate, &review, now()).unwrap();
-        if DOOR.contains(&decision.rule) {
-            let refused = matches!(decision.verdict, Verdict::Deny(_)).then_some(decision.rule.name());
-            return Outcome { rule: decision.rule.to_string(), refused_by: refused.into_iter().collect() };
+        let parsed = Review::parse(body.as_bytes()).unwrap();
+        let decision = self.policy.decide(Webhook::Validate, &parsed, now()).unwrap();
+        let at_the_door = DOOR.contains(&decision.rule);
+        // Otherwise the writer was let in, and only then what he wrote was refused.
+        let rule = match (at_the_door, decision.break_glass) {
+            (true, _) => decision.rule,
+            (false, true) => Rule::BreakGlass,
+            (false, false) => Rule::HobbyFarm,
+        };
+        let refused_by: Vec<_> = match decision.verdict {
+            Verdict::Deny(refusal) if at_the_door => vec![(rule.to_string(), told(review, refusal.message))],
+            Verdict::Deny(_) | Verdict::Allow => Vec::new(),
+        };
+        let annotation = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut annotations = vec![
+            annotation("rule", rule.name()),
+            annotation("decision", if refused_by.is_empty() { "allow" } else { "deny" }),
+        ];
+        if decision.break_glass {
+            annotations.push(annotation("break-glass", "true"));
         }
-        // The writer was let in, and only then what he wrote was refused.
-        let rule = if decision.break_glass { Rule::BreakGlass } else { Rule::HobbyFarm };
-        Outcome { rule: rule.to_string(), refused_by: Vec::new() }
+        Outcome { rule: rule.to_string(), refused_by, annotations }
     }
 
     /// The rule that both agree on, or both answers.
@@ -77,6 +104,18 @@ impl Pair {
         let (policy, twin) = (self.policy(review), self.twin.decide(review));
         if policy == twin { Ok(policy.rule) } else { Err(format!("policy: {policy:?}\ntwin: {twin:?}\n{review:#}")) }
     }
+}
+
+/// The message of the policy as the twin words it: a name that would have to be escaped is not shown.
+fn told(review: &Value, message: String) -> String {
+    let user = review["request"]["userInfo"]["username"].as_str().unwrap_or_default();
+    let shows = |c: char| (c == ' ' || c.is_ascii_graphic()) && !"\"%\\[]".contains(c);
+    if user.chars().all(shows) && user.len() <= 90 {
+        return message;
+    }
+    let (before, rest) = message.split_once(" user ").unwrap();
+    let (_, after) = rest.rsplit_once(" may not ").unwrap();
+    format!("{before} user with a name that cannot be shown here may not {after}")
 }
 
 /// The shipped settings, the defaults, and two that use every option, with names that are hard to quote.

@@ -1,4 +1,4 @@
-//! The CEL expressions of a policy, compiled once and evaluated as an API server does it.
+//! The CEL expressions of a `ValidatingAdmissionPolicy`, compiled once and evaluated as an API server does it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,9 +8,6 @@ use kube::core::cel::cel::extractors::This;
 use kube::core::cel::cel::{Context, Program, ResolveResult, Value as Cel, to_value};
 use regex::Regex;
 use serde_json::Value;
-use session_webhook::core::cel::{validations, variables};
-use session_webhook::core::rule::Rule;
-use session_webhook::core::settings::Settings;
 
 thread_local! {
     static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();
@@ -31,8 +28,16 @@ const VARIABLE: &str = "variables_";
 /// The twin of a [`session_webhook::core::policy::Policy`].
 pub struct Twin {
     root: Context<'static>,
-    variables: Vec<(&'static str, Program)>,
-    validations: Vec<(Rule, Program)>,
+    variables: Vec<(String, Program)>,
+    validations: Vec<Refusing>,
+    annotations: Vec<(String, Program)>,
+}
+
+/// One of `spec.validations`.
+struct Refusing {
+    rule: String,
+    expression: Program,
+    message: Program,
 }
 
 /// What the expressions say about a request.
@@ -40,26 +45,43 @@ pub struct Twin {
 pub struct Outcome {
     /// The variable `rule`.
     pub rule: String,
-    /// The validations that are not true.
-    pub refused_by: Vec<&'static str>,
+    /// The rules of the validations that are not true, and their messages.
+    pub refused_by: Vec<(String, String)>,
+    /// The audit annotations that are not empty.
+    pub annotations: Vec<(String, String)>,
 }
 
 impl Twin {
-    pub fn new(settings: &Settings) -> Self {
+    /// Of a policy as it is applied.
+    pub fn new(policy: &Value) -> Self {
         let mut root = Context::default();
         root.add_function("matches", matches);
         // In CEL `dyn(x)` is x; it matters to the type check alone, which this interpreter has not.
         root.add_function("dyn", |value: Cel| -> ResolveResult { Ok(value) });
-        let compile = |expression: &str| {
+        let compile = |object: &Value, field: &str| {
+            let expression = object[field].as_str().unwrap();
             // The interpreter copies a map whenever it is bound, and `variables` grows with each of them: many times
             // slower than one name for each.
             Program::compile(&expression.replace("variables.", VARIABLE))
                 .unwrap_or_else(|e| panic!("{expression}: {e}"))
         };
+        let name = |object: &Value, field: &str| object[field].as_str().unwrap().to_owned();
+        let list = |field: &str| policy["spec"][field].as_array().unwrap();
         Self {
             root,
-            variables: variables(settings).iter().map(|v| (v.name, compile(&v.expression))).collect(),
-            validations: validations().iter().map(|v| (v.rule, compile(&v.expression))).collect(),
+            variables: list("variables").iter().map(|v| (name(v, "name"), compile(v, "expression"))).collect(),
+            validations: list("validations")
+                .iter()
+                .map(|validation| Refusing {
+                    rule: name(validation, "message").split_once(':').unwrap().0.to_owned(),
+                    expression: compile(validation, "expression"),
+                    message: compile(validation, "messageExpression"),
+                })
+                .collect(),
+            annotations: list("auditAnnotations")
+                .iter()
+                .map(|a| (name(a, "key"), compile(a, "valueExpression")))
+                .collect(),
         }
     }
 
@@ -73,18 +95,27 @@ impl Twin {
             context.add_variable_from_value(name, to_value(object).unwrap());
         }
         context.add_variable_from_value("request", to_value(request).unwrap());
+        let text = |what: &str, program: &Program, context: &Context<'_>| match program.execute(context) {
+            Ok(Cel::String(text)) => text.to_string(),
+            other => panic!("{what}: {other:?}\n{review:#}"),
+        };
         let mut rule = String::new();
         for (name, program) in &self.variables {
             let value = program.execute(&context).unwrap_or_else(|e| panic!("{name}: {e}\n{review:#}"));
-            if let ("rule", Cel::String(value)) = (*name, &value) {
+            if let ("rule", Cel::String(value)) = (name.as_str(), &value) {
                 rule.clone_from(value);
             }
             context.add_variable_from_value(format!("{VARIABLE}{name}"), value);
         }
-        let refuses = |(rule, program): &(Rule, Program)| match program.execute(&context) {
-            Ok(Cel::Bool(passed)) => (!passed).then_some(rule.name()),
-            other => panic!("{rule}: {other:?}\n{review:#}"),
+        let refused = |validation: &Refusing| match validation.expression.execute(&context) {
+            Ok(Cel::Bool(true)) => None,
+            Ok(Cel::Bool(false)) => {
+                Some((validation.rule.clone(), text(&validation.rule, &validation.message, &context)))
+            }
+            other => panic!("{}: {other:?}\n{review:#}", validation.rule),
         };
-        Outcome { rule, refused_by: self.validations.iter().filter_map(refuses).collect() }
+        let refused_by = self.validations.iter().filter_map(refused).collect();
+        let annotations = self.annotations.iter().map(|(key, value)| (key.clone(), text(key, value, &context)));
+        Outcome { rule, refused_by, annotations: annotations.filter(|(_, value)| !value.is_empty()).collect() }
     }
 }

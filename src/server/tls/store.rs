@@ -165,6 +165,7 @@ impl TlsStore {
         self.served = material;
         self.metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         set_gauges(&self.metrics, &certificate);
+        self.metrics.certificate_refused.set(0);
         tracing::info!(
             subject = certificate.subject,
             names = certificate.names.join(","),
@@ -193,6 +194,7 @@ impl TlsStore {
             self.metrics.certificate_loads.get_or_create(&LoadLabel { result: problem.reason() }).inc();
             tracing::error!(reason = problem.reason(), %problem, "certificate files not usable; the last good pair stays");
         }
+        self.metrics.certificate_refused.set(problem.is_some().into());
         self.status.send_modify(|status| status.problem = problem);
     }
 }
