@@ -9,6 +9,7 @@ mod manual;
 mod modes;
 mod outage;
 mod people_with_kubectl;
+mod policy;
 mod repairs;
 mod scope;
 mod self_managed;
@@ -132,5 +133,6 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     outage::deleting_goes_on,
     outage::what_an_outage_held_up_ends_after_it,
     outage::fail_open_lets_people_write,
+    policy::it_holds_the_door_where_the_server_knows_it,
     scope::uninstalling_opens_the_door_and_leaves_nothing_behind,
 ];
