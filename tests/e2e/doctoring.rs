@@ -117,7 +117,7 @@ impl Installation<'_> {
             self.put(&path_of(&object), object).await;
         }
         self.serve(&identity, &[]).await;
-        self.is_sound().await;
+        self.is_sound();
     }
 
     /// Two replicas that serve with this certificate and these flags take the places of all others.
@@ -309,22 +309,20 @@ impl Installation<'_> {
 
     /// What `doctor` says to an administrator.
     pub(crate) fn doctor(&self, arguments: &[&str]) -> Diagnosis {
-        self.doctor_for(&self.world.cluster.admin_kubeconfig(), arguments)
+        doctor_for(&self.world.cluster.admin_kubeconfig(), arguments)
     }
 
     /// What it says to an administrator in a pod.
     pub(crate) fn doctor_inside(&self, arguments: &[&str]) -> Diagnosis {
         let kubeconfig = self.world.cluster.admin_kubeconfig();
-        diagnosis(doctor_command(&kubeconfig, arguments).env("KUBERNETES_SERVICE_HOST", "10.0.0.1"))
-    }
-
-    /// What it says to somebody.
-    pub(crate) fn doctor_for(&self, kubeconfig: &Path, arguments: &[&str]) -> Diagnosis {
-        diagnosis(&mut doctor_command(kubeconfig, arguments))
+        let server = self.world.cluster.address();
+        let mut command = doctor_command(&kubeconfig, arguments);
+        command.env("KUBERNETES_SERVICE_HOST", server.ip().to_string());
+        diagnosis(command.env("KUBERNETES_SERVICE_PORT", server.port().to_string()))
     }
 
     /// Nothing is broken, within a time in which the API server notices what was changed.
-    pub(crate) async fn is_sound(&self) {
+    pub(crate) fn is_sound(&self) {
         self.doctor(&["--output", "json", "--wait", "30s"]).finds(&[]);
     }
 
@@ -339,6 +337,11 @@ impl Installation<'_> {
         assert_eq!(diagnosis.check(check)["status"], "questionable", "{diagnosis:?}");
         diagnosis
     }
+}
+
+/// What `doctor` says to somebody.
+pub(crate) fn doctor_for(kubeconfig: &Path, arguments: &[&str]) -> Diagnosis {
+    diagnosis(&mut doctor_command(kubeconfig, arguments))
 }
 
 fn doctor_command(kubeconfig: &Path, arguments: &[&str]) -> Command {

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::doctoring::{HOST, MUTATING, VALIDATING, installed, own, rbac, secret};
+use crate::doctoring::{HOST, MUTATING, VALIDATING, doctor_for, installed, own, rbac, secret};
 use crate::impostor::Impostor;
 use crate::install::{self, CRDS};
 use crate::kubelet::Kubelet;
@@ -34,7 +34,6 @@ pub(super) async fn a_sound_installation_has_nothing_to_mend(world: &World) {
         assert_eq!((text.code, text.stderr.as_str()), (Some(0), ""), "{text:?}");
         assert_eq!(text.stdout.lines().filter(|line| line.starts_with('✔')).count(), 22 - odd.len(), "{}", text.stdout);
         assert!(!text.stdout.contains('\u{1b}'), "colour on no terminal");
-        println!("{}", text.stdout);
     })
     .await;
 }
@@ -146,7 +145,7 @@ pub(super) async fn another_version_of_reviews_is_named(world: &World) {
 pub(super) async fn a_path_that_is_not_served_is_named(world: &World) {
     installed(world, async |it| {
         it.change(MUTATING, |object| {
-            each(object, |entry| entry["clientConfig"]["service"]["path"] = json!("/validate"))
+            each(object, |entry| entry["clientConfig"]["service"]["path"] = json!("/validate"));
         })
         .await;
         it.has("client-config");
@@ -324,7 +323,7 @@ pub(super) async fn an_account_that_may_write_status_alone_is_named(world: &Worl
         if world.form.status_subresource {
             it.has("accounts");
         } else {
-            it.is_sound().await;
+            it.is_sound();
         }
     })
     .await;
@@ -406,16 +405,16 @@ pub(super) async fn a_break_glass_user_is_let_pass_and_that_is_sound(world: &Wor
         it.put(&own("secrets", "session-webhook-tls"), secret(&identity)).await;
         it.serve(&identity, &["--break-glass-user", "alice"]).await;
         let (_, kubeconfig) = world.cluster.person("alice");
-        let diagnosis = it.doctor_for(&kubeconfig, &["--output", "json"]).finds(&[]);
+        let diagnosis = doctor_for(&kubeconfig, &["--output", "json"]).finds(&[]);
         assert!(diagnosis.check("probe")["text"].to_string().contains("break-glass"), "{}", diagnosis.stdout);
     })
     .await;
 }
 
 pub(super) async fn who_may_not_look_is_told_which_right_is_missing(world: &World) {
-    installed(world, async |it| {
+    installed(world, async |_| {
         let (_, kubeconfig) = world.cluster.person("nobody-in-particular");
-        let diagnosis = it.doctor_for(&kubeconfig, &["--output", "json"]);
+        let diagnosis = doctor_for(&kubeconfig, &["--output", "json"]);
         assert_eq!(diagnosis.code, Some(2), "{diagnosis:?}");
         assert_eq!(diagnosis.with_status("faulty"), Vec::<String>::new(), "{}", diagnosis.stdout);
         let text = diagnosis.check("validating-configuration")["text"].to_string();
@@ -452,7 +451,7 @@ pub(super) async fn pods_are_reached_through_the_api_server(world: &World) {
     installed(world, async |it| {
         let kubelet = Kubelet::start(it.address).await;
         it.run_in_pods(kubelet.port).await;
-        it.is_sound().await;
+        it.is_sound();
         let other = it.authority.server_for("session-webhook.elsewhere.svc", 90);
         it.put(&own("secrets", "session-webhook-tls"), secret(&other)).await;
         it.serve(&other, &[]).await;
@@ -496,7 +495,7 @@ pub(super) async fn without_the_right_to_reach_pods_it_says_which(world: &World)
             "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "carol"}],
         });
         it.put(&rbac("clusterrolebindings", "e2e-all-but-portforward"), binding).await;
-        let diagnosis = it.doctor_for(&kubeconfig, &["--output", "json"]);
+        let diagnosis = doctor_for(&kubeconfig, &["--output", "json"]);
         assert_eq!(diagnosis.with_status("unknown"), ["served-certificate"], "{}", diagnosis.stdout);
         assert_eq!(diagnosis.code, Some(2), "{diagnosis:?}");
         let text = diagnosis.check("served-certificate")["text"].to_string();
@@ -521,7 +520,7 @@ pub(super) async fn entries_may_call_by_url(world: &World) {
             })
             .await;
         }
-        it.is_sound().await;
+        it.is_sound();
     })
     .await;
 }
