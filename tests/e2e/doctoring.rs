@@ -4,7 +4,6 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
 use serde_json::{Value, json};
 
+use crate::diagnosis::{Diagnosis, diagnosis, doctor_command, doctor_for};
 use crate::install::{self, NAMESPACE};
 use crate::pki::{Authority, Identity};
 use crate::process::{Process, eventually, free_port};
@@ -66,14 +66,6 @@ struct Target {
     pod: Option<String>,
 }
 
-/// What `doctor` said.
-#[derive(Debug)]
-pub(crate) struct Diagnosis {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
 /// Runs a scenario on a sound installation, and puts everything back however it ends.
 pub(crate) async fn installed(world: &World, scenario: impl AsyncFnOnce(&Installation<'_>)) {
     let installation = Installation {
@@ -115,6 +107,11 @@ impl Installation<'_> {
         objects.push(secret(&identity));
         for object in objects {
             self.put(&path_of(&object), object).await;
+        }
+        // What scenarios of `--tls self-managed` leave behind.
+        let own = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/session-webhook");
+        for binding in [rbac("clusterrolebindings", "hobbyfarm-session-webhook"), own] {
+            self.delete(&binding).await;
         }
         self.serve(&identity, &[]).await;
         self.is_sound();
@@ -336,58 +333,6 @@ impl Installation<'_> {
         let diagnosis = self.doctor(&["--output", "json"]).finds(&[]);
         assert_eq!(diagnosis.check(check)["status"], "questionable", "{diagnosis:?}");
         diagnosis
-    }
-}
-
-/// What `doctor` says to somebody.
-pub(crate) fn doctor_for(kubeconfig: &Path, arguments: &[&str]) -> Diagnosis {
-    diagnosis(&mut doctor_command(kubeconfig, arguments))
-}
-
-fn doctor_command(kubeconfig: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
-    command.env_clear().env("KUBECONFIG", kubeconfig).arg("doctor").args(arguments);
-    command
-}
-
-fn diagnosis(command: &mut Command) -> Diagnosis {
-    let output = command.output().unwrap();
-    Diagnosis {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-impl Diagnosis {
-    /// All checks.
-    pub(crate) fn checks(&self) -> Vec<Value> {
-        let told: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
-        told["checks"].as_array().unwrap().clone()
-    }
-
-    /// One check.
-    pub(crate) fn check(&self, id: &str) -> Value {
-        let found = self.checks().into_iter().find(|check| check["id"] == id);
-        found.unwrap_or_else(|| panic!("there is no check {id}: {self:?}"))
-    }
-
-    /// The names of the checks that came to this.
-    pub(crate) fn with_status(&self, status: &str) -> Vec<String> {
-        let checks = self.checks().into_iter().filter(|check| check["status"] == status);
-        checks.map(|check| check["id"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// These checks, and no others, find something broken; each says what mends it.
-    pub(crate) fn finds(self, faults: &[&str]) -> Self {
-        assert_eq!(self.with_status("faulty"), faults, "{}{}", self.stdout, self.stderr);
-        assert_eq!(self.with_status("unknown"), Vec::<String>::new(), "{}", self.stdout);
-        assert_eq!(self.code, Some(i32::from(!faults.is_empty())), "{self:?}");
-        for fault in faults {
-            let remedy = self.check(fault)["remedy"].as_str().map(str::len);
-            assert!(remedy.is_some_and(|length| length > 0), "{self:?}");
-        }
-        self
     }
 }
 
