@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -311,9 +312,13 @@ impl Installation<'_> {
 
     /// What it says to an administrator in a pod.
     pub(crate) fn doctor_inside(&self, arguments: &[&str]) -> Diagnosis {
-        let kubeconfig = self.world.cluster.admin_kubeconfig();
+        self.doctor_inside_for(&self.world.cluster.admin_kubeconfig(), arguments)
+    }
+
+    /// What it says to somebody in a pod.
+    pub(crate) fn doctor_inside_for(&self, kubeconfig: &Path, arguments: &[&str]) -> Diagnosis {
         let server = self.world.cluster.address();
-        let mut command = doctor_command(&kubeconfig, arguments);
+        let mut command = doctor_command(kubeconfig, arguments);
         command.env("KUBERNETES_SERVICE_HOST", server.ip().to_string());
         diagnosis(command.env("KUBERNETES_SERVICE_PORT", server.port().to_string()))
     }
@@ -351,7 +356,8 @@ fn slice_path(number: usize) -> String {
     format!("/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices/session-webhook-{number}")
 }
 
-fn path_of(object: &Value) -> String {
+/// Where an object is.
+pub(crate) fn path_of(object: &Value) -> String {
     let version = object["apiVersion"].as_str().unwrap();
     let prefix = if version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{version}") };
     let kind = object["kind"].as_str().unwrap().to_lowercase();

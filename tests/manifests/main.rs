@@ -11,6 +11,7 @@
 
 mod backfill;
 mod certificates;
+mod doctor;
 mod render;
 mod self_managed;
 mod webhooks;

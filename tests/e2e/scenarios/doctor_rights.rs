@@ -1,9 +1,9 @@
 //! `doctor` on rights: HobbyFarm's, the webhook's own, those of others, and those of whoever looks.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::diagnosis::doctor_for;
-use crate::doctoring::{installed, rbac};
+use crate::doctoring::{installed, path_of, rbac};
 use crate::install;
 use crate::kubelet::Kubelet;
 use crate::world::World;
@@ -87,38 +87,29 @@ pub(super) async fn who_may_not_look_is_told_which_right_is_missing(world: &Worl
     .await;
 }
 
-pub(super) async fn without_the_right_to_reach_pods_it_says_which(world: &World) {
+/// The rights of `manifests/components/doctor` are enough in a pod; from outside one is missing, and named.
+pub(super) async fn with_the_shipped_rights_a_pod_sees_everything(world: &World) {
     installed(world, async |it| {
         let kubelet = Kubelet::start(it.address).await;
         it.run_in_pods(kubelet.port).await;
-        let (_, kubeconfig) = world.cluster.person("carol");
-        let role = json!({
-            "metadata": {"name": "e2e-all-but-portforward"},
-            "rules": [
-                {"apiGroups": ["admissionregistration.k8s.io"], "verbs": ["get"],
-                 "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]},
-                {"apiGroups": [""], "verbs": ["get"],
-                 "resources": ["services", "endpoints", "configmaps", "secrets", "serviceaccounts"]},
-                {"apiGroups": ["discovery.k8s.io"], "verbs": ["list"], "resources": ["endpointslices"]},
-                {"apiGroups": ["apps"], "verbs": ["list"], "resources": ["deployments"]},
-                {"apiGroups": ["apiextensions.k8s.io"], "verbs": ["get"], "resources": ["customresourcedefinitions"]},
-                {"apiGroups": ["rbac.authorization.k8s.io"], "verbs": ["list"],
-                 "resources": ["clusterroles", "roles", "clusterrolebindings", "rolebindings"]},
-                {"apiGroups": ["authorization.k8s.io"], "verbs": ["create"], "resources": ["subjectaccessreviews"]},
-                {"apiGroups": ["hobbyfarm.io"], "verbs": ["create"], "resources": ["sessions"]},
-            ],
-        });
-        it.put(&rbac("clusterroles", "e2e-all-but-portforward"), role).await;
-        let binding = json!({
-            "metadata": {"name": "e2e-all-but-portforward"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "e2e-all-but-portforward"},
-            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "carol"}],
-        });
-        it.put(&rbac("clusterrolebindings", "e2e-all-but-portforward"), binding).await;
-        let diagnosis = doctor_for(&kubeconfig, &["--output", "json"]);
-        assert_eq!(diagnosis.with_status("unknown"), ["served-certificate"], "{}", diagnosis.stdout);
-        assert_eq!(diagnosis.code, Some(2), "{diagnosis:?}");
-        let text = diagnosis.check("served-certificate")["text"].to_string();
+        let shipped = include_str!("../../../manifests/components/doctor/rbac.yaml");
+        let shipped = shipped.replace("namespace: default", &format!("namespace: {}", install::NAMESPACE));
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&shipped).unwrap();
+        for mut object in objects {
+            // As kustomize does.
+            if !object["kind"].as_str().unwrap().starts_with("Cluster") {
+                object["metadata"]["namespace"] = json!(install::NAMESPACE);
+            }
+            it.put(&path_of(&object), object).await;
+        }
+        let kubeconfig = world.kubeconfig(install::NAMESPACE, "session-webhook-doctor").await;
+        let inside = it.doctor_inside_for(&kubeconfig, &["--output", "json"]).finds(&[]);
+        assert_eq!(inside.with_status("skipped"), Vec::<String>::new(), "{}", inside.stdout);
+
+        let outside = doctor_for(&kubeconfig, &["--output", "json"]);
+        assert_eq!(outside.with_status("unknown"), ["served-certificate"], "{}", outside.stdout);
+        assert_eq!(outside.code, Some(2), "{outside:?}");
+        let text = outside.check("served-certificate")["text"].to_string();
         assert!(text.contains("get and create pods/portforward in the namespace hobbyfarm-session-webhook"), "{text}");
     })
     .await;

@@ -119,7 +119,7 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     doctor::a_break_glass_user_is_let_pass_and_that_is_sound,
     doctor_rights::who_may_not_look_is_told_which_right_is_missing,
     doctor::pods_are_reached_through_the_api_server,
-    doctor_rights::without_the_right_to_reach_pods_it_says_which,
+    doctor_rights::with_the_shipped_rights_a_pod_sees_everything,
     doctor::entries_may_call_by_url,
     doctor::it_waits_until_the_installation_is_sound,
     outage::people_stay_locked_out,
