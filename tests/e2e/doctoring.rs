@@ -71,7 +71,7 @@ struct Target {
 pub(crate) async fn installed(world: &World, scenario: impl AsyncFnOnce(&Installation<'_>)) {
     let installation = Installation {
         world,
-        authority: Authority::new("session-webhook"),
+        authority: Authority::new("session-webhook-ca"),
         address: own_address(),
         replicas: tokio::sync::Mutex::default(),
         before: Mutex::default(),
