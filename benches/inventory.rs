@@ -59,7 +59,7 @@ fn main() {
 
 async fn run(assets: std::path::PathBuf, sessions: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let cluster = ControlPlane::start(assets, folder.path().to_owned()).await;
+    let cluster = ControlPlane::start(assets, folder.path().to_owned(), &[]).await;
     let admin = Writer { user: "kubernetes-admin".to_owned(), client: cluster.admin() };
     let form = Form { status_subresource: false, ..Form::ALL[0] };
     accepts(&admin, Request::post("/api/v1/namespaces", json!({"metadata": {"name": HOBBYFARM}}))).await;

@@ -12,6 +12,8 @@ pub mod core;
 pub mod metrics;
 pub mod server;
 pub mod telemetry;
+#[cfg(feature = "traces")]
+pub mod traces;
 
 /// The version of the package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

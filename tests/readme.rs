@@ -36,6 +36,7 @@ fn the_table_of_rules_is_the_list_of_rules() {
         writeln!(table, "| `{rule}` | {} |", rule.description()).unwrap();
     }
     hold("README.md", "rules", &table);
+    hold("docs/rules.md", "rules", &table);
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn the_table_of_findings_is_what_an_audit_can_find() {
     for kind in FindingKind::ALL {
         writeln!(table, "| `{kind}` | {} | {} |", kind.severity().name(), kind.meaning()).unwrap();
     }
-    hold("README.md", "findings", &table);
+    hold("docs/audit.md", "findings", &table);
 }
 
 #[test]
@@ -56,7 +57,21 @@ fn the_table_of_options_is_what_serve_takes() {
         let (name, help) = (arg.get_long().unwrap(), arg.get_help().unwrap());
         writeln!(table, "| `--{name}` | {} | {help}{} |", default(arg), accepted(arg)).unwrap();
     }
-    hold("README.md", "options", &table);
+    hold("docs/configuration.md", "options", &table);
+}
+
+#[test]
+fn the_commands_say_what_their_help_says() {
+    let mut page = String::new();
+    for command in session_webhook::cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = format!("session-webhook {}", command.get_name());
+        // The width is fixed, or the page would depend on the terminal of whoever writes it.
+        let help =
+            command.clone().bin_name(&name).term_width(110).disable_help_flag(true).render_long_help().to_string();
+        let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+        writeln!(page, "## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()).unwrap();
+    }
+    hold("docs/commands.md", "commands", &page);
 }
 
 #[test]

@@ -325,7 +325,8 @@ def play(stage, minutes, picture):
         (0.38, lambda: serve_pair(stage, folder / "two/tls.crt", folder / "two/tls.key")),
         (0.75, lambda: stage.stop("replica-0")),
         (0.80, lambda: replica(stage, 0, replicas[0], api)),
-        (0.90, lambda: strangers(replicas[1][0])),
+        (0.86, lambda: strangers(replicas[1][0])),
+        (0.92, lambda: strangers(replicas[1][0])),
         (1.00, lambda: None),
     ):
         stage.over.wait(max(0, (at - gone()) * 60 * minutes))

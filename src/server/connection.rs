@@ -273,7 +273,12 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let in_flight = InFlight::begin(&shared, &peer);
-    let mut response = shared.routes.clone().oneshot(request).await?;
+    #[cfg(feature = "traces")]
+    let asked = crate::traces::asked(&request);
+    let response = shared.routes.clone().oneshot(request).await?;
+    #[cfg(feature = "traces")]
+    let response = asked.answered(response).await;
+    let mut response = response;
     if !http2 && peer.is_retired() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

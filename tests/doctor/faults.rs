@@ -41,11 +41,11 @@ fn presented(facts: &mut Facts) -> &mut Presented {
     facts.served[1].presented.as_mut().unwrap()
 }
 
-fn role(name: &str, rule: Value) -> Value {
+fn role(name: &str, rule: &Value) -> Value {
     json!({"metadata": {"name": name}, "rules": [rule]})
 }
 
-fn bind(facts: &mut Facts, role: Value, subject: Value) {
+fn bind(facts: &mut Facts, role: Value, subject: &Value) {
     let Look::Found(rbac) = &mut facts.rbac else { panic!("it is there") };
     let role_ref = json!({"kind": "ClusterRole", "name": role["metadata"]["name"]});
     rbac.cluster_roles.push(role);
@@ -91,7 +91,7 @@ fn a_sound_installation_has_nothing_to_mend() {
 #[case::no_service(|f: &mut Facts| f.service = Look::Absent, Id::Service)]
 #[case::no_such_port(|f: &mut Facts| if let Look::Found(s) = &mut f.service { s["spec"]["ports"][0]["port"] = json!(8443) }, Id::Service)]
 #[case::malformed(|f: &mut Facts| f.installed = Err(Told::Malformed("--mode: enfroce".to_owned())), Id::Deployment)]
-#[case::nobody_is_ready(|f: &mut Facts| if let Look::Found(e) = &mut f.endpoints { e.iter_mut().for_each(|e| e.ready = false) }, Id::Endpoints)]
+#[case::nobody_is_ready(|f: &mut Facts| if let Look::Found(e) = &mut f.endpoints { for e in e { e.ready = false } }, Id::Endpoints)]
 #[case::nobody_is_there(|f: &mut Facts| f.endpoints = Look::Absent, Id::Endpoints)]
 #[case::no_bundle(|f: &mut Facts| f.bundles[0].state = BundleState::Empty, Id::CaBundle)]
 #[case::garbage(|f: &mut Facts| f.bundles[2].state = BundleState::NoCertificate("no certificate".to_owned()), Id::CaBundle)]
@@ -108,6 +108,7 @@ fn a_sound_installation_has_nothing_to_mend() {
 #[case::other_dialect(|f: &mut Facts| installed(f).settings.dialect = Some(Dialect::Documented), Id::Definition)]
 #[case::no_account(|f: &mut Facts| no_rights(f, None), Id::Accounts)]
 #[case::no_rights(|f: &mut Facts| no_rights(f, Some(WritingRights { create: false, update: false, update_status: true })), Id::Accounts)]
+#[case::no_namespace(|f: &mut Facts| { no_rights(f, None); f.probe = answer(404, "namespaces \"hobbyfarm-system\" not found") }, Id::Accounts)]
 #[case::no_right_to_status(|f: &mut Facts| no_rights(f, Some(WritingRights { create: true, update: true, update_status: false })), Id::Accounts)]
 #[case::unbound(|f: &mut Facts| if let Look::Found(rbac) = &mut f.rbac { rbac.role_bindings.clear() }, Id::OwnRights)]
 #[case::self_managed_rights(|f: &mut Facts| installed(f).secret = SecretSource::SelfManaged("s".to_owned()), Id::OwnRights)]
@@ -132,7 +133,9 @@ fn presented_leaf(facts: &Facts) -> session_webhook::core::doctor::Leaf {
 
 fn no_rights(facts: &mut Facts, rights: Option<WritingRights>) {
     let Look::Found(accounts) = &mut facts.accounts else { panic!("they are there") };
-    accounts.iter_mut().for_each(|account| account.rights = rights);
+    for account in accounts {
+        account.rights = rights;
+    }
 }
 
 /// With the path broken a create is not answered; that is no second fault.
@@ -164,12 +167,12 @@ fn what_follows_from_a_fault_is_not_told_as_another(#[case] plant: Plant, #[case
 #[case::ends_soon(|f: &mut Facts| { for s in &mut f.served { s.presented.as_mut().unwrap().leaf.not_after = day(3) } f.secret = Look::Found(Some(presented_leaf(f))) }, Id::ServedCertificate)]
 #[case::no_backfill(|f: &mut Facts| { installed(f).backfill = None; f.rbac = Look::Found(session_webhook::core::doctor::Rbac::default()) }, Id::Definition)]
 #[case::one_account_is_missing(|f: &mut Facts| if let Look::Found(a) = &mut f.accounts { a[2].rights = None }, Id::Accounts)]
-#[case::another_user(|f: &mut Facts| bind(f, writer_role(), json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
-#[case::a_group(|f: &mut Facts| bind(f, writer_role(), json!({"kind": "Group", "name": "developers"})), Id::OtherWriters)]
-#[case::everything(|f: &mut Facts| bind(f, role("all", json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})), json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
-#[case::all_status(|f: &mut Facts| bind(f, role("status", json!({"apiGroups": ["*"], "resources": ["*/status"], "verbs": ["patch"]})), json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
-#[case::superfluous(|f: &mut Facts| bind(f, role("secrets", json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]})), own_account()), Id::OwnRights)]
-#[case::any_secret(|f: &mut Facts| bind(f, role("leases", json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]})), own_account()), Id::OwnRights)]
+#[case::another_user(|f: &mut Facts| bind(f, writer_role(), &json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
+#[case::a_group(|f: &mut Facts| bind(f, writer_role(), &json!({"kind": "Group", "name": "developers"})), Id::OtherWriters)]
+#[case::everything(|f: &mut Facts| bind(f, role("all", &json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})), &json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
+#[case::all_status(|f: &mut Facts| bind(f, role("status", &json!({"apiGroups": ["*"], "resources": ["*/status"], "verbs": ["patch"]})), &json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
+#[case::superfluous(|f: &mut Facts| bind(f, role("secrets", &json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]})), &own_account()), Id::OwnRights)]
+#[case::any_secret(|f: &mut Facts| bind(f, role("leases", &json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]})), &own_account()), Id::OwnRights)]
 #[case::odd_clock(|f: &mut Facts| presented(f).clock = Some(Clock { there: now() + SignedDuration::from_secs(30), here: now() }), Id::Clock)]
 #[case::mode_warn(|f: &mut Facts| { installed(f).settings.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, Id::Probe)]
 #[case::mode_audit(|f: &mut Facts| { installed(f).settings.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, Id::Probe)]
@@ -186,7 +189,7 @@ fn without_conditions(facts: &mut Facts) {
 }
 
 fn writer_role() -> Value {
-    role("writer", json!({"apiGroups": ["hobbyfarm.io"], "resources": ["sessions"], "verbs": ["create"]}))
+    role("writer", &json!({"apiGroups": ["hobbyfarm.io"], "resources": ["sessions"], "verbs": ["create"]}))
 }
 
 #[rstest]
@@ -226,6 +229,7 @@ fn an_answer_of_the_webhook_proves_the_path(#[case] probe: Probe) {
 #[case(|f: &mut Facts, o: Obstacle| f.secret = Look::Unknown(o), Id::Secret)]
 #[case(|f: &mut Facts, o: Obstacle| f.definition = Look::Unknown(o), Id::Definition)]
 #[case(|f: &mut Facts, o: Obstacle| f.accounts = Look::Unknown(o), Id::Accounts)]
+#[case(|f: &mut Facts, o: Obstacle| f.rbac = Look::Unknown(o), Id::OtherWriters)]
 fn what_may_not_be_seen_names_the_right(#[case] hide: fn(&mut Facts, Obstacle), #[case] id: Id) {
     let mut facts = sound();
     hide(&mut facts, Obstacle::Forbidden("get something".to_owned()));

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -106,6 +107,11 @@ impl ControlPlane {
     pub(crate) fn person(&self, name: &str) -> (AuthInfo, PathBuf) {
         let identity = self.authority.client(name, None);
         (certificate(&identity), self.write_kubeconfig(name, &identity))
+    }
+
+    /// Where the API server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("https://").parse().unwrap()
     }
 
     /// The kubeconfig of [`ControlPlane::admin`].

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
 use serde_json::{Value, json};
 
+use crate::diagnosis::{Diagnosis, diagnosis, doctor_command, doctor_for};
 use crate::install::{self, NAMESPACE};
 use crate::pki::{Authority, Identity};
 use crate::process::{Process, eventually, free_port};
@@ -66,19 +67,11 @@ struct Target {
     pod: Option<String>,
 }
 
-/// What `doctor` said.
-#[derive(Debug)]
-pub(crate) struct Diagnosis {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
 /// Runs a scenario on a sound installation, and puts everything back however it ends.
 pub(crate) async fn installed(world: &World, scenario: impl AsyncFnOnce(&Installation<'_>)) {
     let installation = Installation {
         world,
-        authority: Authority::new("session-webhook"),
+        authority: Authority::new("session-webhook-ca"),
         address: own_address(),
         replicas: tokio::sync::Mutex::default(),
         before: Mutex::default(),
@@ -116,8 +109,13 @@ impl Installation<'_> {
         for object in objects {
             self.put(&path_of(&object), object).await;
         }
+        // What scenarios of `--tls self-managed` leave behind.
+        let own = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings/session-webhook");
+        for binding in [rbac("clusterrolebindings", "hobbyfarm-session-webhook"), own] {
+            self.delete(&binding).await;
+        }
         self.serve(&identity, &[]).await;
-        self.is_sound().await;
+        self.is_sound();
     }
 
     /// Two replicas that serve with this certificate and these flags take the places of all others.
@@ -309,22 +307,24 @@ impl Installation<'_> {
 
     /// What `doctor` says to an administrator.
     pub(crate) fn doctor(&self, arguments: &[&str]) -> Diagnosis {
-        self.doctor_for(&self.world.cluster.admin_kubeconfig(), arguments)
+        doctor_for(&self.world.cluster.admin_kubeconfig(), arguments)
     }
 
     /// What it says to an administrator in a pod.
     pub(crate) fn doctor_inside(&self, arguments: &[&str]) -> Diagnosis {
-        let kubeconfig = self.world.cluster.admin_kubeconfig();
-        diagnosis(doctor_command(&kubeconfig, arguments).env("KUBERNETES_SERVICE_HOST", "10.0.0.1"))
+        self.doctor_inside_for(&self.world.cluster.admin_kubeconfig(), arguments)
     }
 
-    /// What it says to somebody.
-    pub(crate) fn doctor_for(&self, kubeconfig: &Path, arguments: &[&str]) -> Diagnosis {
-        diagnosis(&mut doctor_command(kubeconfig, arguments))
+    /// What it says to somebody in a pod.
+    pub(crate) fn doctor_inside_for(&self, kubeconfig: &Path, arguments: &[&str]) -> Diagnosis {
+        let server = self.world.cluster.address();
+        let mut command = doctor_command(kubeconfig, arguments);
+        command.env("KUBERNETES_SERVICE_HOST", server.ip().to_string());
+        diagnosis(command.env("KUBERNETES_SERVICE_PORT", server.port().to_string()))
     }
 
     /// Nothing is broken, within a time in which the API server notices what was changed.
-    pub(crate) async fn is_sound(&self) {
+    pub(crate) fn is_sound(&self) {
         self.doctor(&["--output", "json", "--wait", "30s"]).finds(&[]);
     }
 
@@ -338,53 +338,6 @@ impl Installation<'_> {
         let diagnosis = self.doctor(&["--output", "json"]).finds(&[]);
         assert_eq!(diagnosis.check(check)["status"], "questionable", "{diagnosis:?}");
         diagnosis
-    }
-}
-
-fn doctor_command(kubeconfig: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
-    command.env_clear().env("KUBECONFIG", kubeconfig).arg("doctor").args(arguments);
-    command
-}
-
-fn diagnosis(command: &mut Command) -> Diagnosis {
-    let output = command.output().unwrap();
-    Diagnosis {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-impl Diagnosis {
-    /// All checks.
-    pub(crate) fn checks(&self) -> Vec<Value> {
-        let told: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
-        told["checks"].as_array().unwrap().clone()
-    }
-
-    /// One check.
-    pub(crate) fn check(&self, id: &str) -> Value {
-        let found = self.checks().into_iter().find(|check| check["id"] == id);
-        found.unwrap_or_else(|| panic!("there is no check {id}: {self:?}"))
-    }
-
-    /// The names of the checks that came to this.
-    pub(crate) fn with_status(&self, status: &str) -> Vec<String> {
-        let checks = self.checks().into_iter().filter(|check| check["status"] == status);
-        checks.map(|check| check["id"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// These checks, and no others, find something broken; each says what mends it.
-    pub(crate) fn finds(self, faults: &[&str]) -> Self {
-        assert_eq!(self.with_status("faulty"), faults, "{}{}", self.stdout, self.stderr);
-        assert_eq!(self.with_status("unknown"), Vec::<String>::new(), "{}", self.stdout);
-        assert_eq!(self.code, Some(i32::from(!faults.is_empty())), "{self:?}");
-        for fault in faults {
-            let remedy = self.check(fault)["remedy"].as_str().map(str::len);
-            assert!(remedy.is_some_and(|length| length > 0), "{self:?}");
-        }
-        self
     }
 }
 
@@ -403,7 +356,8 @@ fn slice_path(number: usize) -> String {
     format!("/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices/session-webhook-{number}")
 }
 
-fn path_of(object: &Value) -> String {
+/// Where an object is.
+pub(crate) fn path_of(object: &Value) -> String {
     let version = object["apiVersion"].as_str().unwrap();
     let prefix = if version == "v1" { "/api/v1".to_owned() } else { format!("/apis/{version}") };
     let kind = object["kind"].as_str().unwrap().to_lowercase();

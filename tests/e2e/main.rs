@@ -17,6 +17,7 @@
 
 mod backfilling;
 mod control_plane;
+mod diagnosis;
 mod doctoring;
 mod impostor;
 mod install;

@@ -105,6 +105,17 @@ impl World {
         token(&self.admin, namespace, name).await
     }
 
+    /// A kubeconfig with the token of a service account, and the namespace that a pod finds beside its token.
+    pub(crate) async fn kubeconfig(&self, namespace: &str, name: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.cluster.admin_kubeconfig()).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["users"][0]["user"] = json!({"token": self.token(namespace, name).await});
+        config["contexts"][0]["context"]["namespace"] = json!(namespace);
+        let file = self.folder().join(format!("{name}.kubeconfig"));
+        std::fs::write(&file, config.to_string()).unwrap();
+        file
+    }
+
     /// Where logs and credentials of this run are.
     pub(crate) fn folder(&self) -> PathBuf {
         self.cluster.admin_kubeconfig().parent().unwrap().to_owned()

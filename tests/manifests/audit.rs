@@ -1,4 +1,4 @@
-//! `components/audit`: the CronJob runs the program as it wants to be run, with rights to look and no others.
+//! `components/audit`: the `CronJob` runs the program as it wants to be run, with rights to look and no others.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;

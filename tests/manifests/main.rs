@@ -12,6 +12,7 @@
 mod audit;
 mod backfill;
 mod certificates;
+mod doctor;
 mod monitoring;
 mod network_policy;
 mod policy;

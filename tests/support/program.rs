@@ -24,12 +24,18 @@ pub struct Program {
 impl Program {
     /// Starts it with a throw-away certificate, these options, and at most so many open files.
     pub fn start(options: &str, files: u64) -> Self {
+        Self::start_with(options, files, &[])
+    }
+
+    /// With these environment variables too.
+    pub fn start_with(options: &str, files: u64, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new("sh")
             .args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string()])
             .arg(env!("CARGO_BIN_EXE_session-webhook"))
             .args("serve --tls self-signed --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --log-format json".split(' '))
             .args(options.split_whitespace())
             .env_clear()
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -41,6 +41,9 @@ Examples:
 Needed rights: list on sessions, users, courses, scenarios and virtualmachineclaims of hobbyfarm.io; --fix also needs
 get and patch on sessions and sessions/status.";
 
+/// What an error to write is about.
+const STDOUT: &str = "standard output";
+
 /// Look for Sessions that HobbyFarm cannot work with, and for what else is odd about them
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -127,7 +130,7 @@ impl AuditArgs {
         let report = eye().await?;
         let fixes = if fix {
             if output == Output::Table {
-                table::write(&mut out, &report)?;
+                table::write(&mut out, &report).context(STDOUT)?;
             }
             let fixer = Fixer::new(&client, &scope, repair.unparsable(), clock);
             let fixer = fixer.await.context("looking for the definition of Sessions")?;
@@ -137,8 +140,10 @@ impl AuditArgs {
         };
         match output {
             Output::Table if fix => {}
-            Output::Table => table::write(&mut out, &report)?,
-            Output::Json | Output::Yaml => document(&mut out, output, &Document::new(&report, fixes.as_deref()))?,
+            Output::Table => table::write(&mut out, &report).context(STDOUT)?,
+            Output::Json | Output::Yaml => {
+                document(&mut out, output, &Document::new(&report, fixes.as_deref())).context(STDOUT)?;
+            }
         }
         tell_of_gaps(&report);
         Ok(outcome(&report, fixes.as_deref()))
@@ -201,16 +206,16 @@ async fn keep_watching(
         let appeared = report.found.iter().filter(|found| !known.contains(*found));
         let gone = known.iter().filter(|known| !found.contains(*known));
         match output {
-            Output::Table if is_first => table::write(out, &report)?,
+            Output::Table if is_first => table::write(out, &report).context(STDOUT)?,
             _ => {
                 let now = clock();
                 let changes = appeared.map(|found| Change::appeared(now, found));
                 for change in changes.chain(gone.map(|found| Change::gone(now, found))) {
-                    tell_change(out, output, &change)?;
+                    tell_change(out, output, &change).context(STDOUT)?;
                 }
             }
         }
-        out.flush()?;
+        out.flush().context(STDOUT)?;
         (known, is_first) = (found, false);
     }
 }
@@ -234,7 +239,7 @@ fn document(out: &mut impl Write, output: Output, document: &Document<'_>) -> an
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    error.root_cause().downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 /// Tells on a terminal how far a long look is.

@@ -10,6 +10,10 @@ use super::document::Change;
 use crate::cli::look::{BAD, GOOD, ODD};
 use crate::cluster::audit::Report;
 use crate::core::finding::{Found, Severity};
+use crate::core::text::one_line;
+
+/// An edit by hand may name many fields; programs get them all.
+const LONGEST_FIELD: usize = 40;
 
 const HEADINGS: [&str; 5] = ["SEVERITY", "SESSION", "FINDING", "FIELD", "VALUE"];
 
@@ -52,13 +56,8 @@ pub(super) fn write_change(out: &mut impl Write, change: &Change<'_>) -> Result<
 
 fn row(finding: &Finding<'_>) -> [String; 5] {
     let Finding { severity, kind, namespace, name, field, value, .. } = finding;
-    [
-        (*severity).to_owned(),
-        format!("{namespace}/{name}"),
-        (*kind).to_owned(),
-        (*field).to_owned(),
-        (*value).to_owned(),
-    ]
+    let session = format!("{namespace}/{name}");
+    [(*severity).to_owned(), session, (*kind).to_owned(), one_line(field, LONGEST_FIELD), (*value).to_owned()]
 }
 
 fn write_row(out: &mut impl Write, row: &[String; 5], widths: &[usize; 5], style: Style) -> Result<()> {

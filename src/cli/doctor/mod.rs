@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use axum::http::Uri;
 use clap::{Args, ValueEnum};
 
 use super::fail;
 use super::look::{ClusterArgs, Outcome};
-use crate::cluster::client::connect_to;
+use crate::cluster::client::{connect_to, server};
 use crate::cluster::doctor::{Standpoint, gather};
 use crate::config::{Environment, HumanDuration, object_name};
 use crate::core::doctor::{Check, Names, Status, examine};
@@ -82,11 +83,10 @@ enum Output {
 impl Doctor {
     /// Looks, tells, and says by the exit code how it went.
     pub(super) fn run(self, environment: Environment<'_>) -> ExitCode {
-        // Each pod is told by this variable where the API server is.
-        let inside = environment("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
-        let standpoint = if inside { Standpoint::Inside } else { Standpoint::Outside };
+        let variable = |name: &str| environment(name).and_then(|value| value.into_string().ok());
+        let own = OwnServer { host: variable("KUBERNETES_SERVICE_HOST"), port: variable("KUBERNETES_SERVICE_PORT") };
         let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
-        match runtime.and_then(|runtime| runtime.block_on(self.look(standpoint))) {
+        match runtime.and_then(|runtime| runtime.block_on(self.look(own))) {
             Ok(outcome) => outcome.into(),
             Err(error) => {
                 fail(&format_args!("{error:#}"));
@@ -95,10 +95,11 @@ impl Doctor {
         }
     }
 
-    async fn look(self, standpoint: Standpoint) -> Result<Outcome> {
+    async fn look(self, own: OwnServer) -> Result<Outcome> {
         let Self { output, wait, namespace, tls_service, webhook_configuration, cluster } = self;
         let names = Names { configuration: webhook_configuration, namespace, service: tls_service };
         let (client, _) = connect_to(cluster.context.as_deref()).await?;
+        let standpoint = own.standpoint(&server(cluster.context.as_deref()).await?);
         let end = wait.map(|wait| Instant::now() + wait.unsigned());
         let mut progress = Progress::new();
         let checks = loop {
@@ -112,7 +113,7 @@ impl Doctor {
                     }
                     progress.waits_for(&checks);
                 }
-                Err(error) if over => return Err(error).context("the API server does not answer"),
+                Err(error) if over => return Err(error).context("cannot ask the API server"),
                 Err(_) => progress.tell("waiting for the API server"),
             }
             tokio::time::sleep(PAUSE).await;
@@ -127,6 +128,23 @@ impl Doctor {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(outcome),
             told => told.map(|()| outcome).context("standard output"),
         }
+    }
+}
+
+/// The API server of the cluster that this runs in, as each pod is told.
+struct OwnServer {
+    host: Option<String>,
+    port: Option<String>,
+}
+
+impl OwnServer {
+    /// Whether this runs in a pod of the cluster that is looked at. A pod may look at another cluster as well.
+    fn standpoint(&self, server: &Uri) -> Standpoint {
+        let Some(own) = &self.host else { return Standpoint::Outside };
+        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = server.port_u16().unwrap_or(443).to_string();
+        let by_address = host == own && self.port.as_ref().is_none_or(|own| *own == port);
+        if by_address || host == "kubernetes.default.svc" { Standpoint::Inside } else { Standpoint::Outside }
     }
 }
 

@@ -197,6 +197,17 @@ fn log_policy(settings: &Settings) {
 }
 
 async fn serve(wanted: Wanted) -> anyhow::Result<()> {
+    #[cfg(feature = "traces")]
+    let traces = crate::traces::Traces::begin(&crate::config::process_environment)?;
+    let result = run(wanted).await;
+    #[cfg(feature = "traces")]
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    result
+}
+
+async fn run(wanted: Wanted) -> anyhow::Result<()> {
     let Wanted { server: config, managed, controllers } = wanted;
     let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
     let keeper = match managed {

@@ -108,7 +108,15 @@ pub(super) fn missed<T>(error: &kube::Error, right: impl FnOnce() -> String) -> 
     match error {
         kube::Error::Api(status) if status.code == 404 => Look::Absent,
         kube::Error::Api(status) if status.code == 403 => Look::Unknown(Obstacle::Forbidden(right())),
-        error => Look::Unknown(Obstacle::Failed(error.to_string())),
+        error => Look::Unknown(Obstacle::Failed(plain(error))),
+    }
+}
+
+/// What the API server says, without what this program makes of it.
+pub(super) fn plain(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
     }
 }
 

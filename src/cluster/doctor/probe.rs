@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::look::Looker;
+use super::look::{Looker, plain};
 use crate::core::doctor::{Definition, Probe, probe_object};
 use crate::core::review::{GROUP, RESOURCE};
 use crate::core::settings::{AccountPattern, Settings};
@@ -26,7 +26,7 @@ impl Looker {
                 let warnings = warnings.collect();
                 Probe::Answer { code, message, warnings, user: self.user().await, namespace }
             }
-            Err(error) => Probe::Failed(error.to_string()),
+            Err(error) => Probe::Failed(plain(&error)),
         }
     }
 

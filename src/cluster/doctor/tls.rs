@@ -1,6 +1,7 @@
 //! What servers present, held against what the API server trusts.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Standpoint;
-use super::look::{http_date, right};
+use super::look::{http_date, plain, right};
 use crate::core::doctor::{Bundle, BundleState, Clock, Endpoint, Leaf, Look, Obstacle, Place, Presented, Served};
 use crate::server::tls::alternative_names;
 
@@ -130,7 +131,10 @@ pub(super) async fn ask(
 ) -> Served {
     let (from, answer) = match &server {
         Server::At { host, port } => {
-            let from = format!("{host}:{port}");
+            let from = match host.parse() {
+                Ok(ip) => SocketAddr::new(ip, *port).to_string(),
+                Err(_) => format!("{host}:{port}"),
+            };
             let connect = tokio::time::timeout(PATIENCE, TcpStream::connect((host.as_str(), *port)));
             let answer = match connect.await {
                 Ok(Ok(stream)) => handshake(stream, name, now).await,
@@ -161,7 +165,7 @@ async fn by_port_forward(
         Ok(Ok(forward)) => forward,
         Ok(Err(kube::Error::UpgradeConnection(error))) if error.to_string().contains("403") => return Err(may()),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => return Err(may()),
-        Ok(Err(error)) => return Err(Obstacle::Failed(error.to_string())),
+        Ok(Err(error)) => return Err(Obstacle::Failed(plain(&error))),
         Err(_) => return Err(Obstacle::Failed("no port-forward within 5 s".to_owned())),
     };
     let Some(stream) = forward.take_stream(port) else {

@@ -27,35 +27,28 @@ fn bundles(facts: &Facts, report: &mut Report) {
     }
     let mut findings = Vec::new();
     for (index, bundle) in facts.bundles.iter().enumerate() {
-        let entry = &bundle.entry;
-        let mut faulty = |text: String| findings.push(Finding::faulty(text, bundle_remedy(facts)));
-        let authorities = match &bundle.state {
+        let text = match &bundle.state {
             // By a url the API server then trusts whom its machine trusts.
-            BundleState::Empty if matches!(facts.place(), Place::Url { .. }) => continue,
-            BundleState::Empty => {
-                faulty(format!("{entry} has no caBundle: the API server trusts no certificate"));
-                continue;
-            }
-            BundleState::NoCertificate(reason) => {
-                faulty(format!("the caBundle of {entry} holds no PEM certificate ({reason})"));
-                continue;
-            }
-            BundleState::Certificates(authorities) => authorities,
+            BundleState::Empty if matches!(facts.place(), Place::Url { .. }) => None,
+            BundleState::Empty => Some("no caBundle: the API server trusts no certificate".to_owned()),
+            BundleState::NoCertificate(reason) => Some(format!("the caBundle is no PEM certificate ({reason})")),
+            BundleState::Certificates(authorities) => no_trust(facts, index, authorities),
         };
-        let alive = |authority: &&Leaf| (authority.not_before..=authority.not_after).contains(&facts.now);
-        if !authorities.iter().any(|authority| alive(&authority)) {
-            let ends = authorities.iter().map(|authority| authority.not_after).max().unwrap_or(facts.now);
-            faulty(format!("the caBundle of {entry} has expired ({ends})"));
-            continue;
-        }
-        let distrusted = presented(facts).find(|(_, presented)| presented.trusted.get(index) == Some(&false));
-        if let Some((from, presented)) = distrusted {
-            let issuer = &presented.leaf.issuer;
-            faulty(format!("the caBundle of {entry} does not vouch for what {from} serves (signed by {issuer})"));
-        }
+        findings.extend(text.map(|text| Finding::faulty(text, bundle_remedy(facts)).of(&bundle.entry)));
     }
     let verifies = if presented(facts).next().is_some() { "vouches for what is served" } else { "holds authorities" };
     report.findings(Id::CaBundle, format!("the caBundle of each entry {verifies}{}", life(&facts.bundles)), findings);
+}
+
+/// Why the API server does not trust what is served, with these authorities of the bundle at this place.
+fn no_trust(facts: &Facts, index: usize, authorities: &[Leaf]) -> Option<String> {
+    let alive = |authority: &Leaf| (authority.not_before..=authority.not_after).contains(&facts.now);
+    if !authorities.iter().any(alive) {
+        let ends = authorities.iter().map(|authority| authority.not_after).max().unwrap_or(facts.now);
+        return Some(format!("the caBundle has expired ({ends})"));
+    }
+    let (from, presented) = presented(facts).find(|(_, presented)| presented.trusted.get(index) == Some(&false))?;
+    Some(format!("the caBundle does not vouch for what {from} serves (signed by {})", presented.leaf.issuer))
 }
 
 /// Until when the authorities live.
@@ -94,11 +87,11 @@ fn served(facts: &Facts, report: &mut Report) {
         let from = &served.from;
         match &served.presented {
             Err(obstacle @ Obstacle::Forbidden(_)) => return report.unknown(id, obstacle),
-            Err(Obstacle::Failed(reason)) => findings.push(Finding::faulty(
-                format!("{from} presents no certificate: {reason}"),
-                "the log of the webhook; a NetworkPolicy or firewall in front of its port",
-            )),
-            Ok(presented) => findings.extend(leaf(facts, from, presented, &name)),
+            Err(Obstacle::Failed(reason)) => {
+                let remedy = format!("{}; a NetworkPolicy or firewall in front of its port", facts.log());
+                findings.push(Finding::faulty(format!("no certificate is presented: {reason}"), remedy).of(from));
+            }
+            Ok(presented) => findings.extend(leaf(facts, presented, &name).map(|finding| finding.of(from))),
         }
     }
     let ends = presented(facts).map(|(_, presented)| presented.leaf.not_after).min();
@@ -108,20 +101,19 @@ fn served(facts: &Facts, report: &mut Report) {
     report.findings(id, format!("what is served is for {name}, until {ends}"), findings);
 }
 
-fn leaf(facts: &Facts, from: &str, presented: &Presented, name: &str) -> Option<Finding> {
+fn leaf(facts: &Facts, presented: &Presented, name: &str) -> Option<Finding> {
     let Leaf { not_before, not_after, names, .. } = &presented.leaf;
     let renew = || format!("renew it: {}", renewal(facts));
     if facts.now > *not_after {
-        Some(Finding::faulty(format!("the certificate of {from} expired at {not_after}"), renew()))
+        Some(Finding::faulty(format!("the certificate expired at {not_after}"), renew()))
     } else if facts.now < *not_before {
-        let text = format!("the certificate of {from} is not valid before {not_before}");
-        Some(Finding::faulty(text, "the clocks, or wait"))
+        Some(Finding::faulty(format!("the certificate is not valid before {not_before}"), "the clocks, or wait"))
     } else if !presented.for_name {
-        let text = format!("the certificate of {from} is for {}, not for {name}", names.join(", "));
+        let text = format!("the certificate is for {}, not for {name}", names.join(", "));
         Some(Finding::faulty(text, format!("a certificate with the DNS name {name}: {}", renewal(facts))))
     } else {
-        short(facts.now, *not_after)
-            .then(|| Finding::questionable(format!("the certificate of {from} expires at {not_after}"), renew()))
+        let text = format!("the certificate expires at {not_after}");
+        short(facts.now, *not_after).then(|| Finding::questionable(text, renew()))
     }
 }
 

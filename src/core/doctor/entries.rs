@@ -130,8 +130,8 @@ fn rules(facts: &Facts) -> Vec<Finding> {
             missing.extend(uncovered.map(|version| format!("version {version}")));
         }
         if !missing.is_empty() {
-            let text = format!("{} is not asked about {}", name(entry), missing.join(", "));
-            findings.push(Finding::faulty(text, field(facts, kind, &format!("rules, to be {}", shipped_rule()))));
+            let remedy = field(facts, kind, &format!("rules, to be {}", shipped_rule()));
+            findings.push(Finding::faulty(format!("not asked about {}", missing.join(", ")), remedy).of(name(entry)));
         }
         findings.extend(too_much(facts, kind, entry, &rules));
     }
@@ -149,13 +149,10 @@ fn too_much(facts: &Facts, kind: Kind, entry: &Value, rules: &[&Value]) -> Optio
     let deletes = |rule: &&&Value| !strings(rule, "operations").iter().all(|operation| OPERATIONS.contains(operation));
     let remedy = || field(facts, kind, &format!("rules, to be {}", shipped_rule()));
     if rules.iter().any(|rule| is_foreign(&rule)) {
-        return Some(Finding::faulty(format!("{} is asked about more than Sessions", name(entry)), remedy()));
+        return Some(Finding::faulty("asked about more than Sessions", remedy()).of(name(entry)));
     }
-    let text = format!(
-        "{} is asked about more than CREATE and UPDATE: an outage could keep namespaces from going away",
-        name(entry)
-    );
-    rules.iter().any(|rule| deletes(&rule)).then(|| Finding::faulty(text, remedy()))
+    let text = "asked about more than CREATE and UPDATE: an outage could keep namespaces from going away";
+    rules.iter().any(|rule| deletes(&rule)).then(|| Finding::faulty(text, remedy()).of(name(entry)))
 }
 
 fn shipped_rule() -> Value {
@@ -168,8 +165,9 @@ fn selectors(facts: &Facts) -> Vec<Finding> {
         for key in ["namespaceSelector", "objectSelector"] {
             let selects = entry.get(key).and_then(Value::as_object).is_some_and(|selector| !selector.is_empty());
             if selects {
-                let text = format!("{} has a {key}: what it leaves out is not guarded", name(entry));
-                findings.push(Finding::faulty(text, field(facts, kind, &format!("{key}: {{}}"))));
+                let text = format!("what the {key} leaves out is not guarded");
+                let remedy = field(facts, kind, &format!("{key}: {{}}"));
+                findings.push(Finding::faulty(text, remedy).of(name(entry)));
             }
         }
     }
@@ -179,18 +177,12 @@ fn selectors(facts: &Facts) -> Vec<Finding> {
 fn side_effects(facts: &Facts) -> Vec<Finding> {
     let finding = |(kind, entry): (Kind, &Value)| {
         let remedy = field(facts, kind, "sideEffects: None");
-        match text(entry, "/sideEffects") {
-            Some("None") => None,
-            Some("NoneOnDryRun") => Some(Finding::questionable(
-                format!("{} has sideEffects NoneOnDryRun, and has none", name(entry)),
-                remedy,
-            )),
-            other => {
-                let text =
-                    format!("{} has sideEffects {}: each dry run fails", name(entry), other.unwrap_or("Unknown"));
-                Some(Finding::faulty(text, remedy))
-            }
-        }
+        let finding = match text(entry, "/sideEffects").unwrap_or("Unknown") {
+            "None" => return None,
+            "NoneOnDryRun" => Finding::questionable("sideEffects NoneOnDryRun, though there are none", remedy),
+            other => Finding::faulty(format!("sideEffects {other}: each dry run fails"), remedy),
+        };
+        Some(finding.of(name(entry)))
     };
     facts.entries().filter_map(finding).collect()
 }
@@ -199,9 +191,9 @@ fn timeouts(facts: &Facts) -> Vec<Finding> {
     let finding = |(kind, entry): (Kind, &Value)| {
         let seconds = entry.get("timeoutSeconds").and_then(Value::as_u64).unwrap_or(LONGEST_TIMEOUT);
         let shipped = installation::entry(name(entry)).map_or(3, |entry| entry.timeout_seconds);
-        let text = format!("{} lets each write wait {seconds} s when nobody answers", name(entry));
-        (seconds > LONGEST_TIMEOUT)
-            .then(|| Finding::faulty(text, field(facts, kind, &format!("timeoutSeconds: {shipped}"))))
+        let text = format!("each write waits for {seconds} s when nobody answers");
+        let remedy = || field(facts, kind, &format!("timeoutSeconds: {shipped}"));
+        (seconds > LONGEST_TIMEOUT).then(|| Finding::faulty(text, remedy()).of(name(entry)))
     };
     facts.entries().filter_map(finding).collect()
 }
@@ -210,8 +202,9 @@ fn review_versions(facts: &Facts) -> Vec<Finding> {
     let finding = |(kind, entry): (Kind, &Value)| {
         // The API server sends the first one that it knows, and it knows v1beta1 as well.
         let first = strings(entry, "admissionReviewVersions").first().copied().unwrap_or_default();
-        let text = format!("{} asks for reviews as {first}: each call fails", name(entry));
-        (first != "v1").then(|| Finding::faulty(text, field(facts, kind, "admissionReviewVersions: [v1]")))
+        let remedy = || field(facts, kind, "admissionReviewVersions: [v1]");
+        let text = format!("reviews are sent as {first}: each call fails");
+        (first != "v1").then(|| Finding::faulty(text, remedy()).of(name(entry)))
     };
     facts.entries().filter_map(finding).collect()
 }
@@ -224,22 +217,18 @@ fn failure_policy(facts: &Facts, report: &mut Report) {
     for (kind, entry) in facts.entries() {
         let Some(shipped) = installation::entry(name(entry)) else { continue };
         let policy = text(entry, "/failurePolicy").unwrap_or("Fail");
-        let (is, remedy) = (name(entry), field(facts, kind, &format!("failurePolicy: {}", shipped.failure_policy)));
-        match (policy, shipped.failure_policy) {
+        let remedy = field(facts, kind, &format!("failurePolicy: {}", shipped.failure_policy));
+        let finding = match (policy, shipped.failure_policy) {
             ("Fail", "Ignore") => {
-                let text = format!("{is} has failurePolicy Fail: while nobody answers, HobbyFarm's writes are refused");
-                findings.push(Finding::faulty(text, remedy));
+                Finding::faulty("failurePolicy Fail: while nobody answers, HobbyFarm's writes are refused", remedy)
             }
-            ("Ignore", "Fail") => {
-                let text =
-                    format!("{is} has failurePolicy Ignore: while nobody answers, anybody with the rights writes");
-                findings.push(Finding::questionable(
-                    text,
-                    format!("{remedy}, unless that is wanted (components/fail-open)"),
-                ));
-            }
-            _ => {}
-        }
+            ("Ignore", "Fail") => Finding::questionable(
+                "failurePolicy Ignore: while nobody answers, whoever has the rights writes",
+                format!("{remedy}, unless that is wanted (components/fail-open)"),
+            ),
+            _ => continue,
+        };
+        findings.push(finding.of(name(entry)));
     }
     report.findings(
         Id::FailurePolicy,
@@ -256,21 +245,20 @@ fn client_config(facts: &Facts, report: &mut Report) {
     let mut findings = Vec::new();
     for (kind, entry) in facts.entries() {
         let path = kind.webhook().path();
+        let mut faulty = |text: String, remedy: &str| {
+            findings.push(Finding::faulty(text, field(facts, kind, remedy)).of(name(entry)));
+        };
         let Some(call) = Call::of(entry) else {
-            let text = format!("{} names neither a service nor a url that could be called", name(entry));
-            findings.push(Finding::faulty(text, field(facts, kind, "clientConfig.service")));
+            faulty("names neither a service nor a url that could be called".to_owned(), "clientConfig.service");
             continue;
         };
         if call.path() != path {
-            let text = format!("{} calls {}, the webhook serves {path}", name(entry), call.path());
-            findings.push(Finding::faulty(text, field(facts, kind, &format!("clientConfig.service.path: {path}"))));
+            let text = format!("calls {}, the webhook serves {path}", call.path());
+            faulty(text, &format!("clientConfig.service.path: {path}"));
         }
         if call.server() != place {
-            let text = format!("{} calls {}, not {}", name(entry), call.server().describe(), place.describe());
-            findings.push(Finding::faulty(
-                text,
-                field(facts, kind, "clientConfig.service, or --namespace and --tls-service here"),
-            ));
+            let text = format!("calls {}, not {}", call.server().describe(), place.describe());
+            faulty(text, "clientConfig.service, or --namespace and --tls-service here");
         }
     }
     report.findings(Id::ClientConfig, format!("the entries call {}", place.describe()), findings);

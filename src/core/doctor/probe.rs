@@ -76,6 +76,11 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
         let right = format!("create sessions.{GROUP} in the namespace {namespace}");
         return report.unknown(id, &Obstacle::Forbidden(right));
     }
+    // HobbyFarm's namespace is not there.
+    let namespace_is_missing = code == 404;
+    if let Some(because) = report.obstacle(&[Id::Accounts]).filter(|_| namespace_is_missing) {
+        return report.skipped(id, because);
+    }
     if let Some(because) = report.obstacle(&PATH) {
         return report.skipped(id, because);
     }

@@ -26,7 +26,7 @@ impl Report {
         self.push(id, Status::Faulty, text.into(), Some(remedy.into()));
     }
 
-    /// What is said is the worst of several findings, in the words of all.
+    /// What is said is the worst of several findings; what is the same of several is said once.
     pub(super) fn findings(&mut self, id: Id, sound: impl Into<String>, findings: Vec<Finding>) {
         let worst = if findings.iter().any(|finding| finding.status == Status::Faulty) {
             Status::Faulty
@@ -36,11 +36,21 @@ impl Report {
         if findings.is_empty() {
             return self.sound(id, sound);
         }
-        let relevant = findings.into_iter().filter(|finding| finding.status == worst);
-        let (mut texts, mut remedies): (Vec<_>, Vec<_>) =
-            relevant.map(|finding| (finding.text, finding.remedy)).unzip();
-        texts.dedup();
-        remedies.dedup();
+        let mut told: Vec<(String, Vec<String>)> = Vec::new();
+        let mut remedies: Vec<String> = Vec::new();
+        for Finding { status: _, of, text, remedy } in findings.into_iter().filter(|finding| finding.status == worst) {
+            match told.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, subjects)) => subjects.push(of),
+                None => told.push((text, vec![of])),
+            }
+            if !remedies.contains(&remedy) {
+                remedies.push(remedy);
+            }
+        }
+        let line = |(text, subjects): (String, Vec<String>)| {
+            if subjects.concat().is_empty() { text } else { format!("{}: {text}", subjects.join(", ")) }
+        };
+        let texts: Vec<_> = told.into_iter().map(line).collect();
         self.push(id, worst, texts.join("; "), Some(remedies.join("; ")));
     }
 
@@ -77,16 +87,23 @@ impl Report {
 /// One of several things that a check has to say.
 pub(super) struct Finding {
     status: Status,
+    /// Of whom.
+    of: String,
     text: String,
     remedy: String,
 }
 
 impl Finding {
     pub(super) fn faulty(text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: Status::Faulty, text: text.into(), remedy: remedy.into() }
+        Self { status: Status::Faulty, of: String::new(), text: text.into(), remedy: remedy.into() }
     }
 
     pub(super) fn questionable(text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { status: Status::Questionable, text: text.into(), remedy: remedy.into() }
+        Self { status: Status::Questionable, of: String::new(), text: text.into(), remedy: remedy.into() }
+    }
+
+    /// Says of whom this is: an entry or a replica.
+    pub(super) fn of(self, subject: &str) -> Self {
+        Self { of: subject.to_owned(), ..self }
     }
 }

@@ -89,10 +89,10 @@ fn unmatched(facts: &Facts, entries: &[&Value], users: Option<&[String]>) -> Vec
         let remedy = field(facts, Kind::Validating, &format!("matchConditions of {}: {expected}", shipped.name));
         findings.push(if differs && !listed.is_empty() {
             let (lists, told) = (listed.join(", "), users.unwrap_or_default().join(", "));
-            let text = format!("{} lists other accounts ({lists}) than the webhook is told ({told})", shipped.name);
-            Finding::faulty(text, format!("{remedy}, or service-account in the ConfigMap"))
+            let text = format!("lists other accounts ({lists}) than the webhook is told ({told})");
+            Finding::faulty(text, format!("{remedy}, or service-account in the ConfigMap")).of(shipped.name)
         } else {
-            Finding::questionable(format!("the matchConditions of {} are not the shipped ones", shipped.name), remedy)
+            Finding::questionable("not the shipped matchConditions", remedy).of(shipped.name)
         });
     }
     findings

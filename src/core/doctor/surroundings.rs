@@ -63,12 +63,12 @@ pub(super) fn clock(facts: &Facts, report: &mut Report) {
     for (whose, skew) in &clocks {
         let (seconds, direction) =
             (skew.as_secs().unsigned_abs(), if skew.is_negative() { "behind" } else { "ahead of" });
-        let text = format!("the clock of {whose} is {seconds} s {direction} the API server's");
+        let text = format!("the clock is {seconds} s {direction} the API server's");
         let remedy = "time synchronisation (NTP) on its node: Sessions end too early or too late by as much";
         if skew.abs() > HARMFUL && of_webhook {
-            findings.push(Finding::faulty(text, remedy));
+            findings.push(Finding::faulty(text, remedy).of(whose));
         } else if skew.abs() > TOLERABLE {
-            findings.push(Finding::questionable(text, remedy));
+            findings.push(Finding::questionable(text, remedy).of(whose));
         }
     }
     let whose = if of_webhook { "the webhook's clock" } else { "this machine's clock" };

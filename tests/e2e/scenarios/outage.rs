@@ -13,7 +13,7 @@ use crate::world::World;
 use crate::writer::{Reply, Request, Writer};
 
 /// Stops the webhook for as long as the scenario takes, and starts it again however that ends.
-async fn without_webhook(world: &World, scenario: impl Future<Output = ()>) {
+pub(super) async fn without_webhook(world: &World, scenario: impl Future<Output = ()>) {
     world.webhook.lock().await.stop();
     let outcome = std::panic::AssertUnwindSafe(scenario).catch_unwind().await;
     world.webhook.lock().await.restart(&[]).await;
@@ -98,16 +98,18 @@ pub(super) async fn what_an_outage_held_up_ends_after_it(world: &World) {
     goes(&world.admin, "the Session", Request::read(&session)).await;
 }
 
+/// Of the entry that is for everybody but HobbyFarm.
+pub(super) fn sets_failure_policy(policy: &str) -> Request {
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hobbyfarm-session-webhook";
+    let change = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": policy}]);
+    Request::patch(path.to_owned(), "application/json-patch+json", change)
+}
+
 /// The trade that `manifests/components/fail-open` makes.
 pub(super) async fn fail_open_lets_people_write(world: &World) {
     let limit = Duration::from_secs(30);
-    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hobbyfarm-session-webhook";
-    let policy = |policy: &str| {
-        let change = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": policy}]);
-        Request::patch(path.to_owned(), "application/json-patch+json", change)
-    };
     let session = starts(world).await;
-    accepts(&world.admin, policy("Ignore")).await;
+    accepts(&world.admin, sets_failure_policy("Ignore")).await;
     without_webhook(world, async {
         eventually("people write", limit, async || {
             // On a server without matchConditions HobbyFarm's entry has always been open.
@@ -117,7 +119,7 @@ pub(super) async fn fail_open_lets_people_write(world: &World) {
         accepts(&world.alice, Request::create(&world.new_session())).await;
     })
     .await;
-    accepts(&world.admin, policy("Fail")).await;
+    accepts(&world.admin, sets_failure_policy("Fail")).await;
     without_webhook(world, async {
         let probe = Request::create(&world.new_session()).dry_run();
         eventually("people are locked out again", limit, async || {
