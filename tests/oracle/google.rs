@@ -43,7 +43,7 @@ fn google(policy: &Value, reviews: &[Value]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines: String = reviews.iter().map(|review| format!("{review}\n")).collect();
+    let lines: String = reviews.iter().fold(String::new(), |lines, review| lines + &review.to_string() + "\n");
     let mut stdin = child.stdin.take().unwrap();
     // Beside reading, or both would wait for each other; a policy that does not compile is never asked.
     let asking = std::thread::spawn(move || drop(stdin.write_all(lines.as_bytes())));
