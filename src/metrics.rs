@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use self::registrar::Description;
 use self::registrar::Registrar;
+use crate::core::finding::FindingKind;
 use crate::core::policy::Verdict;
 use crate::core::review::{Review, Webhook};
 use crate::core::rule::Rule;
@@ -72,6 +73,14 @@ pub struct Metrics {
     pub backfill_waiting: Gauge,
     /// Interruptions of the watch on Sessions.
     pub backfill_watch_errors: Counter,
+    /// What the last audit found, by kind; nothing in replicas that do not look.
+    pub audit_findings: Family<FindingLabels, Gauge>,
+    /// Sessions that the last audit judged.
+    pub audit_sessions: Gauge,
+    /// When the last audit ended, seconds since 1970.
+    pub audit_ended: Gauge,
+    /// Audits that came to nothing.
+    pub audit_errors: Counter,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
@@ -172,6 +181,15 @@ pub struct ActionLabel {
     pub action: &'static str,
 }
 
+/// Labels of [`Metrics::audit_findings`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FindingLabels {
+    /// What is wrong.
+    pub finding: FindingKind,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+}
+
 /// Declares a closed set of label values.
 macro_rules! label {
     ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
@@ -195,6 +213,12 @@ label!(Subresource { None = "", Status = "status", Other = "other" });
 label!(DecisionLabel { Allow = "allow", Deny = "deny" });
 
 impl EncodeLabelValue for Rule {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.name().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for FindingKind {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.name().encode(encoder)
     }
@@ -256,6 +280,11 @@ impl Metrics {
             r.make("backfill_leading", "1 while this replica is the one that repairs stored Sessions");
         let backfill_waiting = r.make("backfill_waiting_sessions", "Sessions that wait for their repair");
         let backfill_watch_errors = r.make("backfill_watch_errors", "Interruptions of the watch on Sessions");
+        let audit_findings =
+            r.by(&["finding", "severity"]).make("audit_findings", "What the last audit found, by kind");
+        let audit_sessions = r.make("audit_sessions", "Sessions that the last audit judged");
+        let audit_ended = r.make_with_unit("audit_ended", "When the last audit ended, since 1970", Unit::Seconds);
+        let audit_errors = r.make("audit_errors", "Audits that came to nothing");
         let requests_in_flight = r.make("in_flight_requests", "Requests whose body is arriving or being decided");
         let decisions_in_flight = r.make("in_flight_decisions", "Requests being decided");
         let bytes_in_flight =
@@ -287,6 +316,10 @@ impl Metrics {
             backfill_leading,
             backfill_waiting,
             backfill_watch_errors,
+            audit_findings,
+            audit_sessions,
+            audit_ended,
+            audit_errors,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
@@ -334,9 +367,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[cfg(test)]
 mod tests {
     use super::{
-        ActionLabel, ClosedLabel, Description, LoadLabel, Metrics, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel,
-        StepLabels, WebhookLabel,
+        ActionLabel, ClosedLabel, Description, FindingLabels, LoadLabel, Metrics, RefusalLabels, ResultLabel,
+        ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
     };
+    use crate::core::finding::FindingKind;
     use crate::core::policy::Verdict;
     use crate::core::review::{Review, Webhook};
     use crate::core::rule::Rule;
@@ -358,6 +392,8 @@ mod tests {
         metrics.authority_steps.get_or_create(&StepLabels { step: "bootstrap", result: "done" }).inc();
         metrics.backfill_sessions.get_or_create(&ResultLabel { result: "repaired" }).inc();
         metrics.backfill_unparsable.get_or_create(&ActionLabel { action: "replaced" }).inc();
+        let labels = FindingLabels { finding: FindingKind::MissingTime, severity: "error" };
+        metrics.audit_findings.get_or_create(&labels).set(1);
         let text = metrics.encode();
         for Description { name, kind, labels, help } in metrics.descriptions() {
             let family = name.trim_end_matches("_total").trim_end_matches("_info");

@@ -191,12 +191,48 @@ fn bad_usage_names_the_flag_and_the_way_out(#[case] arguments: &[&str], #[case] 
 
 #[test]
 fn the_help_teaches_with_examples() {
-    for arguments in [vec!["--help"], vec!["review", "--help"], vec!["serve", "--help"]] {
+    for arguments in [vec!["--help"], vec!["review", "--help"], vec!["serve", "--help"], vec!["doctor", "--help"]] {
         let mut command = Command::cargo_bin("session-webhook").unwrap();
         let output = command.args(&arguments).output().unwrap();
         let help = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && help.contains("Examples:"), "{arguments:?}: {help}");
     }
+}
+
+/// Without a cluster there is nothing to judge: neither good nor bad.
+#[rstest]
+#[case::no_credentials(&[], "KUBECONFIG")]
+#[case::no_such_context(&["--context", "nowhere"], "nowhere")]
+#[case::no_such_output(&["--output", "yaml"], "--output")]
+#[case::no_name(&["--namespace", "Not_A_Name"], "--namespace")]
+fn doctor_says_why_it_could_not_look(#[case] arguments: &[&str], #[case] named: &str) {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::cargo_bin("session-webhook").unwrap();
+    command.env_clear().env("HOME", folder.path()).env("KUBECONFIG", folder.path().join("none"));
+    let (code, told, error) = run(command.arg("doctor").args(arguments));
+    assert_eq!((code, told), (2, Vec::new()), "{error}");
+    assert!(error.contains(named), "{error}");
+}
+
+#[test]
+fn doctor_says_that_the_api_server_does_not_answer() {
+    let folder = TempDir::new().unwrap();
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": format!("https://127.0.0.1:{port}")}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    });
+    let file = folder.path().join("config");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let mut command = Command::cargo_bin("session-webhook").unwrap();
+    let (code, told, error) = run(command.env_clear().env("KUBECONFIG", file).arg("doctor"));
+    assert_eq!((code, told), (2, Vec::new()), "{error}");
+    assert!(error.contains("cannot ask the API server"), "{error}");
 }
 
 #[test]

@@ -4,14 +4,19 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use clap::Arg;
+use session_webhook::core::finding::FindingKind;
 use session_webhook::core::rule::Rule;
 use session_webhook::metrics::{Description, Metrics};
 
 /// Holds the part of the page between `<!-- name -->` and `<!-- /name -->` against the program. With `UPDATE_README=1` in
 /// the environment the page is mended instead.
 fn hold(page: &str, name: &str, expected: &str) {
+    // One mends after the other.
+    static PAGES: Mutex<()> = Mutex::new(());
+    let _guard = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
@@ -32,6 +37,15 @@ fn the_table_of_rules_is_the_list_of_rules() {
     }
     hold("README.md", "rules", &table);
     hold("docs/rules.md", "rules", &table);
+}
+
+#[test]
+fn the_table_of_findings_is_what_an_audit_can_find() {
+    let mut table = "| finding | severity | |\n|---|---|---|\n".to_owned();
+    for kind in FindingKind::ALL {
+        writeln!(table, "| `{kind}` | {} | {} |", kind.severity().name(), kind.meaning()).unwrap();
+    }
+    hold("docs/audit.md", "findings", &table);
 }
 
 #[test]

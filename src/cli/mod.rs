@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
-#[expect(dead_code, reason = "audit and doctor come next")]
+mod audit;
+mod doctor;
 mod look;
 mod policy;
 mod review;
@@ -23,6 +24,10 @@ Examples:
       session-webhook review --session session.yaml --as alice
   Why was a recorded request denied?
       session-webhook review request.json
+  Which stored Sessions can HobbyFarm not work with?
+      session-webhook audit
+  Is the installation in the cluster sound?
+      session-webhook doctor
 
 `session-webhook help COMMAND` says more.";
 
@@ -40,7 +45,9 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Review(Box<review::ReviewArgs>),
+    Audit(Box<audit::AuditArgs>),
     Policy(Box<policy::PolicyPrint>),
+    Doctor(Box<doctor::Doctor>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -60,7 +67,9 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
     match parsed {
         Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
         Ok(Cli { command: Command::Review(review) }) => review.run(),
+        Ok(Cli { command: Command::Audit(audit) }) => audit.run(),
         Ok(Cli { command: Command::Policy(policy) }) => policy.run(),
+        Ok(Cli { command: Command::Doctor(doctor) }) => doctor.run(environment),
         Ok(Cli { command: Command::Completions { shell } }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "session-webhook", &mut script);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::Uri;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use thiserror::Error;
@@ -67,20 +68,36 @@ pub async fn connect_to(context: Option<&str>) -> Result<(Client, String), Clust
     }
 }
 
+/// The address of the API server that [`connect_to`] speaks to.
+///
+/// # Errors
+///
+/// As [`connect_to`].
+pub async fn server(context: Option<&str>) -> Result<Uri, ClusterError> {
+    let config = match context {
+        Some(context) => config_by(context).await?,
+        None => Config::infer().await.map_err(|error| ClusterError::Credentials(error.to_string()))?,
+    };
+    Ok(config.cluster_url)
+}
+
 /// A client by a context of the kubeconfig, and the namespace of that context.
 ///
 /// # Errors
 ///
 /// [`ClusterError`] when there is no such context, or it cannot be used.
 async fn connect_by(context: &str) -> Result<(Client, String), ClusterError> {
-    let error = |error: &dyn std::error::Error| ClusterError::Context {
-        context: context.to_owned(),
-        reason: error.to_string(),
-    };
-    let kubeconfig = Kubeconfig::read().map_err(|e| error(&e))?;
+    client(config_by(context).await?).map_err(|error| unusable(context, &error))
+}
+
+async fn config_by(context: &str) -> Result<Config, ClusterError> {
+    let kubeconfig = Kubeconfig::read().map_err(|error| unusable(context, &error))?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| error(&e))?;
-    client(config).map_err(|e| error(&e))
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(context, &error))
+}
+
+fn unusable(context: &str, error: &dyn std::error::Error) -> ClusterError {
+    ClusterError::Context { context: context.to_owned(), reason: error.to_string() }
 }
 
 fn client(mut config: Config) -> kube::Result<(Client, String)> {

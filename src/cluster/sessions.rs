@@ -1,8 +1,9 @@
-//! Sessions as they are stored: listed in pages, and written so that a concurrent write wins.
+//! Sessions as they are stored: found, and written so that a concurrent write wins.
 
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectList, PatchParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::client::FIELD_MANAGER;
 use super::patch::{at_version, json_patch};
@@ -71,17 +72,6 @@ impl Sessions {
         }
     }
 
-    /// One page of [`PAGE`] Sessions; the next one goes on at `metadata.continue` of this.
-    ///
-    /// # Errors
-    ///
-    /// What the API server says: 410 when a list has taken too long to go on with.
-    pub async fn page(&self, namespace: Option<&str>, after: Option<&str>) -> kube::Result<ObjectList<DynamicObject>> {
-        let mut params = ListParams::default().limit(PAGE);
-        params.continue_token = after.map(str::to_owned);
-        self.api(namespace).list(&params).await
-    }
-
     /// Makes these edits to exactly this version of `session`. In a dry run nothing is stored, but everything is asked.
     ///
     /// # Errors
@@ -113,4 +103,9 @@ impl Sessions {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The object as JSON, for [`crate::core::session::Session::read`].
+pub(super) fn raw(session: &DynamicObject) -> Option<Box<RawValue>> {
+    serde_json::value::to_raw_value(session).ok()
 }

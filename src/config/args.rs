@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::values::{ByteSize, HumanDuration, exact_account, object_name, socket_address};
+use crate::core::installation::{CONFIGURATION, SELF_MANAGED_SECRET, SERVICE};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
 use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
 
@@ -25,11 +26,6 @@ pub struct PolicyArgs {
     #[arg(long, env = "SESSION_WEBHOOK_MODE", hide_env_values = true, default_value_t = Settings::default().mode)]
     #[arg(value_enum)]
     mode: Mode,
-
-    /// Which shape of a Session HobbyFarm uses
-    #[arg(long, env = "SESSION_WEBHOOK_DIALECT", hide_env_values = true, value_enum)]
-    #[arg(default_value_t = Settings::default().dialect.into())]
-    dialect: DialectArg,
 
     /// A service account of HobbyFarm that may write Sessions, `*` for a whole part; repeatable
     #[arg(long, env = "SESSION_WEBHOOK_SERVICE_ACCOUNT", hide_env_values = true, value_name = "NAMESPACE/NAME")]
@@ -66,6 +62,19 @@ pub struct PolicyArgs {
     #[arg(default_value_t = Settings::default().invariants)]
     invariants: Invariants,
 
+    #[command(flatten)]
+    sessions: SessionArgs,
+}
+
+/// What Sessions look like and how long they live: [`SessionArgs::apply_to`].
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Policy")]
+pub struct SessionArgs {
+    /// Which shape of a Session HobbyFarm uses
+    #[arg(long, env = "SESSION_WEBHOOK_DIALECT", hide_env_values = true, value_enum)]
+    #[arg(default_value_t = Settings::default().dialect.into())]
+    dialect: DialectArg,
+
     /// How far ahead a missing `end_time` is set
     #[arg(long, env = "SESSION_WEBHOOK_SESSION_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::new(Settings::default().session_timeout))]
@@ -75,6 +84,19 @@ pub struct PolicyArgs {
     #[arg(long, env = "SESSION_WEBHOOK_PAUSE_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::new(Settings::default().pause_timeout))]
     pause_timeout: HumanDuration,
+}
+
+impl SessionArgs {
+    /// The settings with these in place of theirs.
+    pub fn apply_to(self, settings: Settings) -> Settings {
+        let Self { dialect, session_timeout, pause_timeout } = self;
+        Settings {
+            dialect: dialect.into(),
+            session_timeout: session_timeout.signed(),
+            pause_timeout: pause_timeout.signed(),
+            ..settings
+        }
+    }
 }
 
 /// `--dialect`.
@@ -113,7 +135,6 @@ impl PolicyArgs {
     pub fn settings(self) -> Settings {
         let Self {
             mode,
-            dialect,
             service_account,
             own_service_account,
             break_glass_user,
@@ -121,12 +142,10 @@ impl PolicyArgs {
             housekeeper,
             impersonation,
             invariants,
-            session_timeout,
-            pause_timeout,
+            sessions,
         } = self;
-        Settings {
+        sessions.apply_to(Settings {
             mode,
-            dialect: dialect.into(),
             service_accounts: service_account,
             own_service_account,
             break_glass_users: break_glass_user,
@@ -134,9 +153,8 @@ impl PolicyArgs {
             housekeepers: housekeeper,
             impersonation,
             invariants,
-            session_timeout: session_timeout.signed(),
-            pause_timeout: pause_timeout.signed(),
-        }
+            ..Settings::default()
+        })
     }
 
     /// What is accepted but opens the door wider than most people want, one line each, for the log at start.
@@ -228,17 +246,17 @@ pub struct ServeArgs {
 
     /// Secret of `--tls self-managed`, in the pod's namespace; made where there is none
     #[arg(long, env = "SESSION_WEBHOOK_TLS_SECRET", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "session-webhook-self-managed", value_parser = object_name)]
+    #[arg(default_value = SELF_MANAGED_SECRET, value_parser = object_name)]
     pub tls_secret: String,
 
     /// Service that the certificate of `--tls self-managed` is for, in the pod's namespace
     #[arg(long, env = "SESSION_WEBHOOK_TLS_SERVICE", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "session-webhook", value_parser = object_name)]
+    #[arg(default_value = SERVICE, value_parser = object_name)]
     pub tls_service: String,
 
     /// Webhook configurations, of both kinds, whose `caBundle` is kept by `--tls self-managed`
     #[arg(long, env = "SESSION_WEBHOOK_WEBHOOK_CONFIGURATION", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "hobbyfarm-session-webhook", value_parser = object_name)]
+    #[arg(default_value = CONFIGURATION, value_parser = object_name)]
     pub webhook_configuration: String,
 
     /// How many reviews may be worked on at once; one more is answered 503 at once

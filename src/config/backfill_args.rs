@@ -1,12 +1,16 @@
 //! The options of the backfill.
 
+use std::time::Duration;
+
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::values::{HumanDuration, object_name};
 use crate::cluster::backfill::Options;
 use crate::core::backfill::Unparsable;
+use crate::core::installation::LEASE;
 
-/// What `serve --backfill` does: [`BackfillArgs::options`].
+/// What `serve` does beside answering: [`BackfillArgs::controllers`].
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Backfill")]
 pub struct BackfillArgs {
@@ -16,6 +20,28 @@ pub struct BackfillArgs {
     #[arg(action = clap::ArgAction::Set)]
     backfill: bool,
 
+    #[command(flatten)]
+    repair: RepairArgs,
+
+    /// A namespace whose Sessions are looked after, all without it; repeatable
+    #[arg(long, env = "SESSION_WEBHOOK_WATCH_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE")]
+    #[arg(value_parser = object_name)]
+    watch_namespace: Vec<String>,
+
+    /// How often one of the replicas audits all Sessions and tells the findings as metrics; never without it
+    #[arg(long, env = "SESSION_WEBHOOK_AUDIT_INTERVAL", hide_env_values = true, value_name = "DURATION")]
+    audit_interval: Option<HumanDuration>,
+
+    /// Lease by which the replicas agree on the one that looks after Sessions, in the pod's namespace
+    #[arg(long, env = "SESSION_WEBHOOK_BACKFILL_LEASE", hide_env_values = true, value_name = "NAME")]
+    #[arg(default_value = LEASE, value_parser = object_name)]
+    backfill_lease: String,
+}
+
+/// Which Sessions are given their times: [`BackfillArgs::options`], and `audit --fix`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Backfill")]
+pub struct RepairArgs {
     /// How old a Session has to be, so that HobbyFarm's own first status write comes first
     #[arg(long, env = "SESSION_WEBHOOK_BACKFILL_AFTER", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::from_secs(30), value_parser = HumanDuration::parse_or_zero)]
@@ -26,28 +52,42 @@ pub struct BackfillArgs {
     #[arg(default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     #[arg(action = clap::ArgAction::Set)]
     backfill_unparsable: bool,
+}
 
-    /// A namespace whose Sessions are looked after, all without it; repeatable
-    #[arg(long, env = "SESSION_WEBHOOK_WATCH_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE")]
-    #[arg(value_parser = object_name)]
-    watch_namespace: Vec<String>,
+impl RepairArgs {
+    /// How old a Session has to be.
+    pub fn after(&self) -> SignedDuration {
+        self.backfill_after.signed()
+    }
 
-    /// Lease by which the replicas agree on the one that writes, in the pod's namespace
-    #[arg(long, env = "SESSION_WEBHOOK_BACKFILL_LEASE", hide_env_values = true, value_name = "NAME")]
-    #[arg(default_value = "session-webhook-backfill", value_parser = object_name)]
-    backfill_lease: String,
+    /// What becomes of a time that nobody can read.
+    pub fn unparsable(&self) -> Unparsable {
+        if self.backfill_unparsable { Unparsable::Replace } else { Unparsable::Keep }
+    }
+}
+
+/// What is to be done beside answering.
+#[derive(Debug, Clone)]
+pub struct Controllers {
+    /// For the backfill, and what the audit needs of it.
+    pub options: Options,
+    /// `--backfill`.
+    pub backfill: bool,
+    /// `--audit-interval`.
+    pub audit_interval: Option<Duration>,
 }
 
 impl BackfillArgs {
-    /// For the controller; nothing when it is not wanted.
-    pub fn options(self) -> Option<Options> {
-        let Self { backfill, backfill_after, backfill_unparsable, watch_namespace, backfill_lease } = self;
-        let unparsable = if backfill_unparsable { Unparsable::Replace } else { Unparsable::Keep };
-        backfill.then(|| Options {
-            after: backfill_after.signed(),
-            unparsable,
+    /// For the controllers; nothing when none is wanted.
+    pub fn controllers(self) -> Option<Controllers> {
+        let Self { backfill, repair, watch_namespace, audit_interval, backfill_lease } = self;
+        let options = Options {
+            after: repair.after(),
+            unparsable: repair.unparsable(),
             namespaces: watch_namespace,
             lease: backfill_lease,
-        })
+        };
+        let audit_interval = audit_interval.map(HumanDuration::unsigned);
+        (backfill || audit_interval.is_some()).then_some(Controllers { options, backfill, audit_interval })
     }
 }

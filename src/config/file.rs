@@ -26,20 +26,25 @@ pub(super) fn options(command: &Command) -> Vec<String> {
     names
 }
 
-/// Reads the file: the values of each key. Unknown keys are an error, whatever their value.
-pub(super) fn read(path: &Path, options: &[String]) -> Result<BTreeMap<String, Vec<Given>>, ConfigError> {
+/// The text of a file.
+pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::FileUnreadable { path: path.to_owned(), source };
-    let malformed = |message: String| ConfigError::FileMalformed { path: path.to_owned(), message };
-
     let mut text = String::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > MAX_FILE {
-        return Err(malformed(format!("more than {MAX_FILE} bytes are no configuration")));
+        let message = format!("more than {MAX_FILE} bytes are no configuration");
+        return Err(ConfigError::FileMalformed { path: path.to_owned(), message });
     }
+    Ok(text)
+}
+
+/// Reads the text of a file: the values of each key. Unknown keys are an error, whatever their value.
+pub(super) fn read(path: &Path, text: &str, options: &[String]) -> Result<BTreeMap<String, Vec<Given>>, ConfigError> {
+    let malformed = |message: String| ConfigError::FileMalformed { path: path.to_owned(), message };
     // `off` is one of this program's own words, so booleans are `true` and `false` alone, as in YAML 1.2.
     let yaml = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    let content: Option<BTreeMap<String, Value>> = serde_saphyr::from_str_with_options(&text, yaml)
+    let content: Option<BTreeMap<String, Value>> = serde_saphyr::from_str_with_options(text, yaml)
         .map_err(|error| malformed(format!("expected a YAML mapping from option to value: {error}")))?;
 
     let mut settings = BTreeMap::new();

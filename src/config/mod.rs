@@ -12,17 +12,17 @@ mod tls_args;
 mod values;
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
-pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, TlsMode};
-pub use self::backfill_args::BackfillArgs;
+pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, SessionArgs, TlsMode};
+pub use self::backfill_args::{BackfillArgs, Controllers, RepairArgs};
 pub use self::tls_args::TlsArgs;
-pub use self::values::{ByteSize, HumanDuration, exact_account};
+pub use self::values::{ByteSize, HumanDuration, exact_account, object_name};
 
 /// The argument id of `--config`, which is no key of the file that it names.
 const CONFIG: &str = "config";
@@ -109,6 +109,23 @@ pub fn matches(
     arguments: Vec<OsString>,
     environment: Environment<'_>,
 ) -> Result<ArgMatches, ConfigError> {
+    matches_elsewhere(command, arguments, environment, &file::text)
+}
+
+/// Reads a file that `--config` names: its text.
+pub type Files<'a> = &'a dyn Fn(&Path) -> Result<String, ConfigError>;
+
+/// As [`matches()`], with files that are somewhere else: in a `ConfigMap`, for example.
+///
+/// # Errors
+///
+/// As [`matches()`].
+pub fn matches_elsewhere(
+    command: &Command,
+    arguments: Vec<OsString>,
+    environment: Environment<'_>,
+    files: Files<'_>,
+) -> Result<ArgMatches, ConfigError> {
     // Without clap's own look at the environment, so that the value's origin stays known.
     let bare = command.clone().mut_subcommands(|sub| sub.mut_args(|arg| arg.env(Resettable::Reset)));
     let first = bare.clone().try_get_matches_from(&arguments).map_err(|error| {
@@ -145,7 +162,7 @@ pub fn matches(
     }
     if let Some(path) = config_path(sub, given, environment) {
         let options = file::options(command);
-        for (key, values) in file::read(&path, &options)? {
+        for (key, values) in file::read(&path, &files(&path)?, &options)? {
             // Another subcommand's key: one file can serve them all.
             let Some(arg) = sub.get_arguments().find(|arg| arg.get_long() == Some(&key)) else { continue };
             if is_open(given, arg) && !known.contains(arg.get_id()) {

@@ -111,7 +111,7 @@ pub fn exact_account(text: &str) -> Result<AccountPattern, String> {
 }
 
 /// A clap value parser for the name of a Kubernetes object.
-pub(super) fn object_name(text: &str) -> Result<String, String> {
+pub fn object_name(text: &str) -> Result<String, String> {
     let labels = text.split('.').all(|label| {
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         label.chars().all(inner) && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')

@@ -55,7 +55,7 @@ pub fn plan(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, unparsa
 }
 
 /// The times without which HobbyFarm's controller gives the Session up.
-fn needed(session: &Session<'_>, dialect: Dialect) -> impl Iterator<Item = Field> {
+pub(super) fn needed(session: &Session<'_>, dialect: Dialect) -> impl Iterator<Item = Field> {
     let is_paused = session.field(Field::Paused).as_flag() == Some(true);
     let pause = is_paused.then_some(Field::pause_time(dialect));
     [Field::StartTime, Field::EndTime].into_iter().chain(pause)

@@ -1,9 +1,14 @@
 //! The decision, pure: bytes and a point in time in, a verdict and a patch out.
 
 pub mod admission_policy;
+pub mod audit;
 pub mod backfill;
 pub mod cel;
+pub mod doctor;
 pub mod duration;
+pub mod finding;
+pub mod installation;
+pub mod managed_fields;
 mod message;
 pub mod normalize;
 pub mod patch;

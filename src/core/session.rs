@@ -324,6 +324,11 @@ impl<'a> Session<'a> {
         self.metadata.scalar(key)
     }
 
+    /// `metadata.managedFields`, as it stands.
+    pub fn managed_fields(&self) -> Option<&'a RawValue> {
+        self.metadata.get("managedFields")
+    }
+
     /// A value of `spec`.
     pub fn spec(&self, key: &str) -> Scalar<'a> {
         self.spec.as_ref().map_or(Scalar::Absent, |spec| spec.scalar(key))

@@ -32,8 +32,11 @@ impl Replica {
             .env("KUBECONFIG", kubeconfig(world).await)
             .args(["serve", "--tls", "self-signed", "--log-format", "json", "--drain-delay", "0s"])
             .args(["--listen", "127.0.0.1:0", "--ops-listen", &ops.to_string()])
-            .args(["--backfill", "--backfill-after", "1s"])
+            .args(["--backfill-after", "1s"])
             .args(options);
+        if !options.contains(&"--backfill=false") {
+            command.arg("--backfill");
+        }
         let _ = std::fs::remove_file(folder.join(format!("{name}.log")));
         Self { process: Process::start(name, &folder, &mut command), ops }
     }

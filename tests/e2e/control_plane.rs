@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -44,14 +45,15 @@ pub(crate) fn assets() -> Result<PathBuf, String> {
 }
 
 impl ControlPlane {
-    /// Starts etcd and the API server. Controllers come later: see [`ControlPlane::start_controllers`].
-    pub(crate) async fn start(assets: PathBuf, folder: PathBuf) -> Self {
+    /// Starts etcd and the API server, with these flags as well. Controllers come later: see
+    /// [`ControlPlane::start_controllers`].
+    pub(crate) async fn start(assets: PathBuf, folder: PathBuf, flags: &[&str]) -> Self {
         let etcd_url = format!("http://127.0.0.1:{}", free_port());
         let etcd = start_etcd(&assets, &folder, &etcd_url);
         let authority = Authority::new("kubernetes");
         let admin = authority.client("kubernetes-admin", Some("system:masters"));
         let port = free_port();
-        let api_server = start_api_server(&assets, &folder, &authority, &etcd_url, port);
+        let api_server = start_api_server(&assets, &folder, &authority, &etcd_url, port, flags);
         let url = format!("https://127.0.0.1:{port}");
         let mut this = Self { controllers: None, api_server, _etcd: etcd, assets, folder, url, authority, admin };
         this.write_kubeconfig("admin", &this.admin);
@@ -62,6 +64,11 @@ impl ControlPlane {
     /// Starts the controllers that clean up (garbage collector, namespaces) and those that provide service accounts. They
     /// look at the served resources at start and then twice a minute only, so what they must know should be there already.
     pub(crate) fn start_controllers(&mut self) {
+        self.start_controllers_and(&[]);
+    }
+
+    /// The same, and more of them, by the names that they had before 1.28.
+    pub(crate) fn start_controllers_and(&mut self, more: &[&str]) {
         let program = self.assets.join("kube-controller-manager");
         let kubeconfig = self.write_kubeconfig(
             "kube-controller-manager",
@@ -78,12 +85,12 @@ impl ControlPlane {
         let help = Command::new(&program).arg("--help").output().unwrap().stdout;
         let help = String::from_utf8_lossy(&help);
         let controllers = ["garbagecollector", "namespace", "serviceaccount", "serviceaccount-token"];
-        let today = ["garbage-collector", "namespace", "serviceaccount", "serviceaccount-token"];
-        command.arg(if help.contains("garbage-collector-controller") {
-            format!("--controllers={}", today.map(|name| format!("{name}-controller")).join(","))
-        } else {
-            format!("--controllers={}", controllers.join(","))
-        });
+        let mut controllers = [&controllers[..], more].concat().join(",");
+        if help.contains("garbage-collector-controller") {
+            let today = |name: &str| format!("{}-controller", name.replace("garbagec", "garbage-c"));
+            controllers = controllers.split(',').map(today).collect::<Vec<_>>().join(",");
+        }
+        command.arg(format!("--controllers={controllers}"));
         // Old ones also listen without TLS, on all interfaces, unless told not to; new ones do not know the flag.
         if help.contains("\n      --port int ") {
             command.arg("--port=0");
@@ -100,6 +107,11 @@ impl ControlPlane {
     pub(crate) fn person(&self, name: &str) -> (AuthInfo, PathBuf) {
         let identity = self.authority.client(name, None);
         (certificate(&identity), self.write_kubeconfig(name, &identity))
+    }
+
+    /// Where the API server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("https://").parse().unwrap()
     }
 
     /// The kubeconfig of [`ControlPlane::admin`].
@@ -170,7 +182,14 @@ fn start_etcd(assets: &Path, folder: &Path, url: &str) -> Process {
     Process::start("etcd", folder, &mut command)
 }
 
-fn start_api_server(assets: &Path, folder: &Path, authority: &Authority, etcd: &str, port: u16) -> Process {
+fn start_api_server(
+    assets: &Path,
+    folder: &Path,
+    authority: &Authority,
+    etcd: &str,
+    port: u16,
+    flags: &[&str],
+) -> Process {
     let authority_file = folder.join("authority.crt");
     fs::write(&authority_file, authority.pem()).unwrap();
     let (certificate, key) = authority.server("kube-apiserver").write(folder, "kube-apiserver");
@@ -194,7 +213,8 @@ fn start_api_server(assets: &Path, folder: &Path, authority: &Authority, etcd: &
         .arg(flag("service-account-signing-key-file", &private))
         .arg(flag("service-account-key-file", &public))
         .arg(flag("audit-policy-file", &policy))
-        .arg(flag("audit-log-path", &folder.join("audit.log")));
+        .arg(flag("audit-log-path", &folder.join("audit.log")))
+        .args(flags);
     Process::start("kube-apiserver", folder, &mut command)
 }
 

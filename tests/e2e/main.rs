@@ -17,14 +17,19 @@
 
 mod backfilling;
 mod control_plane;
+mod diagnosis;
+mod doctoring;
+mod impostor;
 mod install;
 mod kubectl;
+mod kubelet;
 mod managed;
 mod pki;
 mod process;
 mod report;
 mod scenarios;
 mod session;
+mod surroundings;
 mod verbs;
 mod webhook;
 mod world;

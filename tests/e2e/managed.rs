@@ -165,11 +165,5 @@ impl Replica {
 
 /// A kubeconfig with the token of the pods' account, and the namespace that a pod finds beside its token.
 pub(crate) async fn kubeconfig(world: &World) -> PathBuf {
-    let mut config: Value =
-        serde_json::from_str(&fs::read_to_string(world.cluster.admin_kubeconfig()).unwrap()).unwrap();
-    config["users"][0]["user"] = json!({"token": world.token(NAMESPACE, "session-webhook").await});
-    config["contexts"][0]["context"]["namespace"] = json!(NAMESPACE);
-    let file = world.folder().join("session-webhook.kubeconfig");
-    fs::write(&file, config.to_string()).unwrap();
-    file
+    world.kubeconfig(NAMESPACE, "session-webhook").await
 }

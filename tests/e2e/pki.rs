@@ -50,6 +50,19 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// A certificate for a server of this name, which ends its life so many days from now.
+    pub(crate) fn server_for(&self, name: &str, days: i64) -> Identity {
+        let mut params = named("session-webhook", None, &[name]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let now = jiff::Timestamp::now().as_second();
+        let at = |days: i64| {
+            let seconds = u64::try_from(now + days * 86400).unwrap();
+            rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(seconds)
+        };
+        (params.not_before, params.not_after) = (at(days.min(0) - 2), at(days));
+        self.sign(&params)
+    }
+
     /// A certificate that Kubernetes takes for this user, of this group where there is one.
     pub(crate) fn client(&self, user: &str, group: Option<&str>) -> Identity {
         let mut params = named(user, group, &[]);

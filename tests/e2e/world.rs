@@ -40,7 +40,9 @@ pub(crate) struct World {
 impl World {
     /// Starts everything and installs the shipped manifests.
     pub(crate) async fn new(assets: PathBuf, folder: PathBuf) -> Self {
-        let mut cluster = ControlPlane::start(assets, folder.clone()).await;
+        // Webhooks behind a Service are called at its endpoints: nothing here routes the addresses of Services.
+        let flags = ["--enable-aggregator-routing=true"];
+        let mut cluster = ControlPlane::start(assets, folder.clone(), &flags).await;
         let admin = Writer { user: "kubernetes-admin".to_owned(), client: cluster.admin() };
         for (path, object) in install::people_and_rights() {
             accepts(&admin, Request::post(path, object)).await;
@@ -103,6 +105,17 @@ impl World {
         token(&self.admin, namespace, name).await
     }
 
+    /// A kubeconfig with the token of a service account, and the namespace that a pod finds beside its token.
+    pub(crate) async fn kubeconfig(&self, namespace: &str, name: &str) -> PathBuf {
+        let text = std::fs::read_to_string(self.cluster.admin_kubeconfig()).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["users"][0]["user"] = json!({"token": self.token(namespace, name).await});
+        config["contexts"][0]["context"]["namespace"] = json!(namespace);
+        let file = self.folder().join(format!("{name}.kubeconfig"));
+        std::fs::write(&file, config.to_string()).unwrap();
+        file
+    }
+
     /// Where logs and credentials of this run are.
     pub(crate) fn folder(&self) -> PathBuf {
         self.cluster.admin_kubeconfig().parent().unwrap().to_owned()
@@ -128,6 +141,11 @@ impl World {
         .await;
         self.form = form;
         await_form(&self.hobbyfarm, form).await;
+    }
+
+    /// Waits until the API server serves HobbyFarm's definition.
+    pub(crate) async fn await_definition(&self) {
+        await_form(&self.hobbyfarm, self.form).await;
     }
 
     /// Waits until both webhook configurations have reached the API server's admission.

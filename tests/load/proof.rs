@@ -47,7 +47,7 @@ struct Scene {
 pub(crate) async fn run(assets: PathBuf, plan: Plan) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let control_plane = ControlPlane::start(assets, folder.clone()).await;
+    let control_plane = ControlPlane::start(assets, folder.clone(), &[]).await;
     let backends = Backends::default();
     let port = balancer::start(backends.clone()).await;
     let mut cluster = Cluster::new(control_plane, port).await;

@@ -3,8 +3,9 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use serde_json::json;
+use session_webhook::core::installation::{BACKFILL, BACKFILL_LEASE};
 
-use crate::render::{default, kustomize, rule};
+use crate::render::{default, kustomize, rules};
 
 const OVERLAYS: [&str; 3] =
     ["manifests/overlays/cert-manager", "manifests/overlays/fail-open", "manifests/overlays/self-managed"];
@@ -24,25 +25,9 @@ fn its_rights_end_at_what_it_does() {
     for overlay in OVERLAYS {
         let rendered = kustomize(overlay);
         let role: ClusterRole = rendered.the_named("ClusterRole", "hobbyfarm-session-webhook-backfill");
-        assert_eq!(
-            role.rules.unwrap(),
-            [
-                rule("hobbyfarm.io", &["sessions"], None, &["get", "list", "watch", "patch"]),
-                rule("hobbyfarm.io", &["sessions/status"], None, &["patch"]),
-                rule("hobbyfarm.io", &["courses", "scenarios"], None, &["get"]),
-                rule("events.k8s.io", &["events"], None, &["create", "patch"]),
-            ]
-        );
-        let lease = default("backfill-lease");
+        assert_eq!(role.rules.unwrap(), rules(&BACKFILL, ""));
         let role: Role = rendered.the_named("Role", "session-webhook-backfill");
-        assert_eq!(
-            role.rules.unwrap(),
-            [
-                rule("coordination.k8s.io", &["leases"], Some(&lease), &["get", "update"]),
-                // Cannot be limited by name.
-                rule("coordination.k8s.io", &["leases"], None, &["create"]),
-            ]
-        );
+        assert_eq!(role.rules.unwrap(), rules(&BACKFILL_LEASE, &default("backfill-lease")));
         let account =
             json!([{"kind": "ServiceAccount", "name": "session-webhook", "namespace": "hobbyfarm-session-webhook"}]);
         for (kind, name) in

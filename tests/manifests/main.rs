@@ -9,8 +9,10 @@
     reason = "a test stops at the first thing that is not as it should be, and may read files"
 )]
 
+mod audit;
 mod backfill;
 mod certificates;
+mod doctor;
 mod monitoring;
 mod network_policy;
 mod policy;

@@ -7,6 +7,7 @@ use std::process::Command;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use session_webhook::core::installation::Right;
 
 /// One rendered kustomization.
 #[derive(Debug)]
@@ -96,7 +97,13 @@ pub(crate) fn default(option: &str) -> String {
     arg.get_default_values()[0].to_str().unwrap().to_owned()
 }
 
-pub(crate) fn rule(group: &str, resources: &[&str], names: Option<&str>, verbs: &[&str]) -> PolicyRule {
+/// The rules of a role, from the rights that the code knows; a right for one object is for this one.
+pub(crate) fn rules(rights: &[Right], name: &str) -> Vec<PolicyRule> {
+    let named = |right: &Right| right.named.then_some(name);
+    rights.iter().map(|right| rule(right.group, right.resources, named(right), right.verbs)).collect()
+}
+
+fn rule(group: &str, resources: &[&str], names: Option<&str>, verbs: &[&str]) -> PolicyRule {
     let own = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     PolicyRule {
         api_groups: Some(own(&[group])),

@@ -4,32 +4,21 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, RoleRef, Subject};
 use serde_json::{Value, json};
 use session_webhook::cluster::authority::service_names;
+use session_webhook::core::installation::{NAMESPACE, SELF_MANAGED, SELF_MANAGED_CONFIGURATIONS};
 
-use crate::render::{Rendered, copy_of_the_manifests, default, kustomize, kustomize_path, rule};
+use crate::render::{Rendered, copy_of_the_manifests, default, kustomize, kustomize_path, rules};
 
 const OVERLAY: &str = "manifests/overlays/self-managed";
-const NAMESPACE: &str = "hobbyfarm-session-webhook";
 
 #[test]
 fn the_rights_end_at_the_objects_that_the_program_looks_after() {
     let rendered = kustomize(OVERLAY);
     let role: Role = rendered.the_named("Role", "session-webhook");
     assert_eq!(role.metadata.namespace.as_deref(), Some(NAMESPACE));
-    assert_eq!(
-        role.rules.unwrap(),
-        [
-            rule("", &["secrets"], Some(&default("tls-secret")), &["get", "patch"]),
-            // Cannot be limited by name.
-            rule("", &["secrets"], None, &["create"]),
-        ]
-    );
-    let configurations = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"];
+    assert_eq!(role.rules.unwrap(), rules(&SELF_MANAGED, &default("tls-secret")));
     let name = default("webhook-configuration");
     let role: ClusterRole = rendered.the_named("ClusterRole", "hobbyfarm-session-webhook");
-    assert_eq!(
-        role.rules.unwrap(),
-        [rule("admissionregistration.k8s.io", &configurations, Some(&name), &["get", "patch"])]
-    );
+    assert_eq!(role.rules.unwrap(), rules(&SELF_MANAGED_CONFIGURATIONS, &name));
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
         rendered.named(kind, &name);
     }
@@ -73,7 +62,10 @@ fn the_pod_has_a_token_and_mounts_no_secret() {
     assert_eq!((volumes, mounts), (vec!["config".to_owned()], vec!["config"]));
     let args = pod.containers[0].args.as_ref().unwrap();
     assert_eq!(args.last().map(String::as_str), Some("--tls=self-managed"));
-    assert_eq!(rendered.of_kind("Secret").count(), 0);
+    // Of the program's two objects the names alone, so that they go with the rest.
+    let secret = rendered.named("Secret", &default("tls-secret"));
+    assert_eq!((secret.get("data"), secret.get("stringData")), (None, None));
+    assert_eq!(rendered.named("Lease", &default("backfill-lease")).get("spec"), None);
 }
 
 #[test]

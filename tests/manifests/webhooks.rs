@@ -3,8 +3,11 @@
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
+use session_webhook::core::installation::{
+    CONFIGURATION, ENTRIES, Entry, Kind, OPERATIONS, RESOURCES, SERVICE, Writers, entry, match_expression, users,
+};
 use session_webhook::core::requester::Requester;
-use session_webhook::core::review::{GROUP, RESOURCE, STATUS, Webhook};
+use session_webhook::core::review::{GROUP, RESOURCE, STATUS};
 use session_webhook::core::settings::AccountPattern;
 
 use crate::render::{Rendered, copy_of_the_manifests, kustomize, kustomize_path};
@@ -32,69 +35,89 @@ fn accounts() -> Vec<String> {
     config["service-account"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
+/// The entries, each with what the code says of it.
+fn entries() -> Vec<(&'static Entry, Value)> {
+    webhooks(&kustomize("manifests/base"))
+        .into_iter()
+        .map(|webhook| (entry(webhook["name"].as_str().unwrap()).expect("the code knows it"), webhook))
+        .collect()
+}
+
+#[test]
+fn the_configurations_hold_the_entries_that_the_code_knows() {
+    let rendered = kustomize("manifests/base");
+    for (kind, name) in Kind::ALL.into_iter().zip(CONFIGURATIONS) {
+        assert_eq!(name.to_lowercase(), kind.resource());
+        let configuration = rendered.named(name, CONFIGURATION);
+        let names: Vec<_> = configuration["webhooks"].as_array().unwrap().iter().map(|entry| &entry["name"]).collect();
+        let expected: Vec<_> = ENTRIES.iter().filter(|entry| entry.kind == kind).map(|entry| entry.name).collect();
+        assert_eq!(names, expected);
+    }
+}
+
 #[test]
 fn each_entry_calls_the_path_that_the_code_serves() {
     let rendered = kustomize("manifests/base");
     let service: Service = rendered.the("Service");
-    let paths: Vec<_> = webhooks(&rendered).iter().map(|webhook| webhook["clientConfig"]["service"].clone()).collect();
-    let expected = [Webhook::Mutate, Webhook::Validate, Webhook::Validate].map(|webhook| {
-        json!({
-            "name": service.metadata.name,
+    assert_eq!(service.metadata.name.as_deref(), Some(SERVICE));
+    for (entry, webhook) in entries() {
+        let expected = json!({
+            "name": SERVICE,
             "namespace": "default",
-            "path": webhook.path(),
+            "path": entry.kind.webhook().path(),
             "port": service.spec.as_ref().unwrap().ports.as_ref().unwrap()[0].port,
-        })
-    });
-    assert_eq!(paths, expected);
+        });
+        assert_eq!(webhook["clientConfig"]["service"], expected);
+    }
 }
 
 #[test]
 fn every_entry_is_about_writing_sessions_and_about_nothing_else() {
-    for webhook in webhooks(&kustomize("manifests/base")) {
-        assert_eq!(
-            webhook["rules"],
-            json!([{
-                "apiGroups": [GROUP],
-                "apiVersions": ["*"],
-                "operations": ["CREATE", "UPDATE"],
-                "resources": [RESOURCE, format!("{RESOURCE}/{STATUS}")],
-                "scope": "Namespaced",
-            }]),
-            "{}: DELETE would let an outage keep a namespace from going away; anything beside Sessions could stop a cluster",
-            webhook["name"]
-        );
+    assert_eq!(RESOURCES, [RESOURCE, &format!("{RESOURCE}/{STATUS}")]);
+    assert_eq!(OPERATIONS, ["CREATE", "UPDATE"], "DELETE would let an outage keep a namespace from going away");
+    for (entry, webhook) in entries() {
+        let rule = json!({
+            "apiGroups": [GROUP],
+            "apiVersions": ["*"],
+            "operations": OPERATIONS,
+            "resources": RESOURCES,
+            "scope": "Namespaced",
+        });
+        assert_eq!(webhook["rules"], json!([rule]), "{}: anything beside Sessions could stop a cluster", entry.name);
     }
 }
 
 #[test]
-fn a_missed_repair_is_no_reason_to_refuse() {
-    let mutate = webhook("mutate.session-webhook.hobbyfarm.io");
-    assert_eq!(mutate["failurePolicy"], "Ignore");
-    assert_eq!(mutate["timeoutSeconds"], 2);
-    assert_eq!(mutate["reinvocationPolicy"], "IfNeeded");
-    assert!(mutate.get("matchConditions").is_none());
-}
-
-#[test]
-fn an_outage_locks_out_everybody_but_hobbyfarm() {
-    let everybody_else = webhook("validate.session-webhook.hobbyfarm.io");
-    let hobbyfarm = webhook("validate-hobbyfarm.session-webhook.hobbyfarm.io");
-    assert_eq!(everybody_else["failurePolicy"], "Fail");
-    assert_eq!(hobbyfarm["failurePolicy"], "Ignore");
-    for entry in [&everybody_else, &hobbyfarm] {
-        assert_eq!(entry["timeoutSeconds"], 3);
-        assert_eq!(entry["matchConditions"].as_array().unwrap().len(), 1);
-    }
-
-    let users: Vec<_> =
-        accounts().iter().map(|account| format!("'system:serviceaccount:{}'", account.replace('/', ":"))).collect();
-    let is_hobbyfarm = format!("has(request.userInfo.uid) && request.userInfo.username in [ {}]", users.join(", "));
-    assert_eq!(hobbyfarm["matchConditions"][0]["expression"], is_hobbyfarm, "the same accounts as in config.yaml");
+fn an_outage_locks_out_everybody_but_hobbyfarm_and_a_missed_repair_refuses_nobody() {
+    let policies = ENTRIES.map(|entry| (entry.kind, entry.writers, entry.failure_policy));
     assert_eq!(
-        everybody_else["matchConditions"][0]["expression"],
-        format!("!({is_hobbyfarm})"),
-        "the entries must split the writers without a gap"
+        policies,
+        [
+            (Kind::Mutating, Writers::All, "Ignore"),
+            (Kind::Validating, Writers::Others, "Fail"),
+            (Kind::Validating, Writers::HobbyFarm, "Ignore"),
+        ]
     );
+    for (entry, webhook) in entries() {
+        assert_eq!(webhook["failurePolicy"], entry.failure_policy, "{}", entry.name);
+        assert_eq!(webhook["timeoutSeconds"], entry.timeout_seconds, "{}", entry.name);
+    }
+    assert_eq!(webhook(ENTRIES[0].name)["reinvocationPolicy"], "IfNeeded");
+}
+
+#[test]
+fn the_entries_split_the_writers_without_a_gap() {
+    let accounts: Vec<AccountPattern> = accounts().iter().map(|account| account.parse().unwrap()).collect();
+    let users = users(&accounts).expect("the shipped accounts are exact");
+    for (entry, webhook) in entries() {
+        let conditions = webhook["matchConditions"].as_array().map_or(&[][..], Vec::as_slice);
+        let expressions: Vec<_> =
+            conditions.iter().map(|condition| condition["expression"].as_str().unwrap()).collect();
+        let expected = match_expression(entry.writers, &users);
+        // YAML folds each line of the list into a space.
+        let expected: Vec<_> = expected.iter().map(|expression| expression.replace(" in [", " in [ ")).collect();
+        assert_eq!(expressions, expected, "{}: the same accounts as in config.yaml", entry.name);
+    }
 }
 
 #[test]

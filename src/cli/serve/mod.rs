@@ -1,6 +1,6 @@
 //! `serve`: the webhook server.
 
-mod backfill;
+mod controllers;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -14,14 +14,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::backfill::Running;
+use self::controllers::Running;
 use super::{fail, refuse};
 use crate::cluster::authority::material::Lives;
 use crate::cluster::authority::state::Wishes;
 use crate::cluster::authority::{self, Keeper, Names};
-use crate::cluster::backfill::Options;
 use crate::cluster::client;
-use crate::config::{BackfillArgs, ConfigArg, ConfigError, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode};
+use crate::config::{
+    BackfillArgs, ConfigArg, ConfigError, Controllers, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode,
+};
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
 use crate::server::router::App;
@@ -115,14 +116,14 @@ impl Serve {
             return Err(ConfigError::Contradiction(text));
         }
         let (tls, managed) = tls(server, &tls_args.tls_name)?;
-        let (settings, backfill) = (policy.settings(), backfill.options());
-        if backfill.is_some() && settings.own_service_account.is_none() {
+        let (settings, controllers) = (policy.settings(), backfill.controllers());
+        if controllers.as_ref().is_some_and(|wanted| wanted.backfill) && settings.own_service_account.is_none() {
             doubts.push(
                 "--backfill without --own-service-account: the webhook may refuse what it writes itself".to_owned(),
             );
         }
         let server = Config { settings, listeners, limits, timeouts, tls, handshake };
-        Ok((Wanted { server, managed, backfill }, doubts))
+        Ok((Wanted { server, managed, controllers }, doubts))
     }
 }
 
@@ -130,7 +131,7 @@ impl Serve {
 struct Wanted {
     server: Config,
     managed: Option<SelfManaged>,
-    backfill: Option<Options>,
+    controllers: Option<Controllers>,
 }
 
 /// What `--tls self-managed` looks after, and where it tells what to serve.
@@ -207,17 +208,17 @@ async fn serve(wanted: Wanted) -> anyhow::Result<()> {
 }
 
 async fn run(wanted: Wanted) -> anyhow::Result<()> {
-    let Wanted { server: config, managed, backfill } = wanted;
+    let Wanted { server: config, managed, controllers } = wanted;
     let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
     let keeper = match managed {
         Some(managed) => Some(managed.keeper(&metrics).await?),
         None => None,
     };
-    let backfill = match backfill {
-        Some(options) => Some(backfill::start(options, config.settings.clone(), Arc::clone(&metrics)).await?),
+    let controllers = match controllers {
+        Some(wanted) => Some(controllers::start(wanted, config.settings.clone(), Arc::clone(&metrics)).await?),
         None => None,
     };
-    let stop = stop_signals(backfill.as_ref().map(Running::stop))?;
+    let stop = stop_signals(controllers.as_ref().map(Running::stop))?;
     let app = App::new(config.settings.clone(), config.limits, Arc::clone(&metrics));
     let server = Server::bind_app(config, app, metrics)?;
     // Ends with the runtime.
@@ -225,15 +226,15 @@ async fn run(wanted: Wanted) -> anyhow::Result<()> {
         tokio::spawn(keeper.keep(offers));
     }
     let result = server.run(stop).await;
-    if let Some(backfill) = backfill {
-        backfill.ended().await;
+    if let Some(controllers) = controllers {
+        controllers.ended().await;
     }
     Ok(result?)
 }
 
-/// A word for each SIGTERM and SIGINT; with the first one the backfill stops, so that another replica goes on with it while
+/// A word for each SIGTERM and SIGINT; with the first one the controllers stop, so that another replica goes on with them while
 /// this one drains.
-fn stop_signals(backfill: Option<CancellationToken>) -> std::io::Result<mpsc::Receiver<()>> {
+fn stop_signals(controllers: Option<CancellationToken>) -> std::io::Result<mpsc::Receiver<()>> {
     let (tell, stop) = mpsc::channel(2);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -243,8 +244,8 @@ fn stop_signals(backfill: Option<CancellationToken>) -> std::io::Result<mpsc::Re
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if let Some(backfill) = &backfill {
-                backfill.cancel();
+            if let Some(controllers) = &controllers {
+                controllers.cancel();
             }
             if tell.send(()).await.is_err() {
                 return;

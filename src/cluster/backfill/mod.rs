@@ -5,13 +5,12 @@
 //! Sessions while it leads, judges each as it comes by, remembers only those that need something, and hands them to
 //! `repair` one after the other.
 
-mod keep_alive;
 mod queue;
 mod repair;
 mod tell;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use futures::stream::{SelectAll, StreamExt};
@@ -25,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::queue::{Name, Queue};
 use self::repair::{Outcome, Repairer};
-use super::lease::Leadership;
+use super::lease::{Leadership, leads, lost};
 use super::sessions::{PAGE, Sessions};
 use crate::core::backfill::Unparsable;
 use crate::core::settings::Settings;
@@ -197,22 +196,6 @@ fn is_gone(error: &watcher::Error) -> bool {
         | WatchFailed(kube::Error::Api(status))
         | WatchError(status) => status.code == 404,
         _ => false,
-    }
-}
-
-fn leads(until: Option<Instant>) -> bool {
-    until.is_some_and(|until| Instant::now() < until)
-}
-
-/// Waits until the leadership has run out or was given up.
-async fn lost(leadership: &mut Leadership) {
-    loop {
-        let until = *leadership.borrow_and_update();
-        let Some(until) = until.filter(|until| Instant::now() < *until) else { return };
-        tokio::select! {
-            () = tokio::time::sleep_until(until.into()) => {}
-            changed = leadership.changed() => if changed.is_err() { return },
-        }
     }
 }
 

@@ -6,17 +6,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
 use kube::{Client, ResourceExt};
-use serde_json::value::RawValue;
 
+use super::Backfill;
 use super::queue::Name;
 use super::tell::Teller;
-use super::{Backfill, keep_alive, leads};
-use crate::cluster::lease::Leadership;
-use crate::cluster::sessions::{Sessions, Written};
-use crate::core::backfill::{KeepAlive, Plan, Unparsable, plan};
-use crate::core::normalize::Timeouts;
-use crate::core::session::{Session, dialect};
-use crate::core::settings::Settings;
+use crate::cluster::lease::{Leadership, leads};
+use crate::cluster::plan::Planner;
+use crate::cluster::sessions::{Sessions, Written, raw};
+use crate::core::backfill::{KeepAlive, Plan, Unparsable};
+use crate::core::session::Session;
 use crate::metrics::{ActionLabel, Metrics};
 
 /// How many Sessions with a time that is kept are remembered, so that each is told of once.
@@ -40,10 +38,8 @@ pub(super) enum Outcome {
 pub(super) struct Repairer<'a> {
     client: &'a Client,
     sessions: Sessions,
-    settings: &'a Settings,
+    planner: Planner<'a>,
     after: SignedDuration,
-    unparsable: Unparsable,
-    clock: fn() -> Timestamp,
     leadership: &'a Leadership,
     metrics: &'a Metrics,
     teller: Teller,
@@ -57,10 +53,8 @@ impl<'a> Repairer<'a> {
             client: &clients.ask,
             teller: Teller::new(clients.ask.clone(), sessions.resource().clone(), identity.clone()),
             sessions,
-            settings,
+            planner: Planner { settings, unparsable: options.unparsable, clock: *clock },
             after: options.after,
-            unparsable: options.unparsable,
-            clock: *clock,
             leadership,
             metrics,
             told: HashSet::new(),
@@ -70,7 +64,7 @@ impl<'a> Repairer<'a> {
     /// When to look at this Session again; nothing where all is well.
     pub(super) fn due(&self, session: &DynamicObject) -> Option<Duration> {
         let raw = raw(session)?;
-        let plan = self.plan(&Session::read(&raw).ok()?, self.settings.session_timeout);
+        let plan = self.planner.plan(&Session::read(&raw).ok()?);
         let is_new = || !plan.edits.is_empty() || !self.told.contains(&Name::of(session));
         (plan != Plan::default() && is_new()).then(|| self.age_lacks(session))
     }
@@ -78,14 +72,8 @@ impl<'a> Repairer<'a> {
     /// How long until the Session is old enough.
     fn age_lacks(&self, session: &DynamicObject) -> Duration {
         let created = session.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        let age = (self.clock)().duration_since(created);
+        let age = (self.planner.clock)().duration_since(created);
         (self.after - age).max(SignedDuration::ZERO).unsigned_abs()
-    }
-
-    fn plan(&self, session: &Session<'_>, timeout: SignedDuration) -> Plan {
-        let dialect = self.settings.dialect.unwrap_or_else(|| dialect(session, None));
-        let timeouts = Timeouts { session: timeout, pause: self.settings.pause_timeout };
-        plan(session, dialect, timeouts, self.unparsable, (self.clock)().into())
     }
 
     /// Looks at the Session as it is stored now, and repairs exactly that version.
@@ -98,7 +86,7 @@ impl<'a> Repairer<'a> {
         };
         let Some(raw) = raw(&object) else { return Outcome::Nothing };
         let Ok(session) = Session::read(&raw) else { return Outcome::Nothing };
-        let first = self.plan(&session, self.settings.session_timeout);
+        let first = self.planner.plan(&session);
         if first == Plan::default() {
             return Outcome::Nothing;
         }
@@ -110,11 +98,7 @@ impl<'a> Repairer<'a> {
             self.tell_of_what_stays(name, &object, &first).await;
             return Outcome::Nothing;
         }
-        let keep_alive = keep_alive::of(self.client, &name.namespace, &session).await;
-        let plan = match keep_alive {
-            KeepAlive::Lasts(timeout) => self.plan(&session, timeout),
-            KeepAlive::Unset | KeepAlive::Malformed(_) => first,
-        };
+        let (plan, keep_alive) = self.planner.refine(self.client, &name.namespace, &session, first).await;
         if !leads(*self.leadership.borrow()) {
             return Outcome::Outrun;
         }
@@ -151,7 +135,7 @@ impl<'a> Repairer<'a> {
             tracing::warn!(namespace = name.namespace, name = name.name, value, "malformed keepalive_duration");
             self.teller.malformed_keep_alive(object, value).await;
         }
-        let action = match self.unparsable {
+        let action = match self.planner.unparsable {
             Unparsable::Keep => "kept",
             Unparsable::Replace => "replaced",
         };
@@ -181,8 +165,4 @@ impl<'a> Repairer<'a> {
             self.metrics.backfill_unparsable.get_or_create(&ActionLabel { action }).inc_by(found);
         }
     }
-}
-
-fn raw(session: &DynamicObject) -> Option<Box<RawValue>> {
-    serde_json::value::to_raw_value(session).ok()
 }

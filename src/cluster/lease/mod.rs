@@ -27,6 +27,23 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Until when this process leads; `None` while it does not.
 pub type Leadership = watch::Receiver<Option<Instant>>;
 
+/// Whether the leadership lasts until after now.
+pub(super) fn leads(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() < until)
+}
+
+/// Waits until the leadership has run out or was given up.
+pub(super) async fn lost(leadership: &mut Leadership) {
+    loop {
+        let until = *leadership.borrow_and_update();
+        let Some(until) = until.filter(|until| Instant::now() < *until) else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => {}
+            changed = leadership.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
 /// The Lease, seen by one that would hold it.
 pub struct Lease {
     api: Api<Object>,

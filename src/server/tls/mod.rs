@@ -255,6 +255,11 @@ fn names(x509: &X509Certificate<'_>) -> Result<Vec<String>, X509Error> {
     Ok(extension.map(|extension| extension.value.general_names.iter().filter_map(name).collect()).unwrap_or_default())
 }
 
+/// The alternative names of a certificate; none when they cannot be read.
+pub fn alternative_names(x509: &X509Certificate<'_>) -> Vec<String> {
+    names(x509).unwrap_or_default()
+}
+
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match name {
         GeneralName::DNSName(name) | GeneralName::URI(name) => Some((*name).to_owned()),

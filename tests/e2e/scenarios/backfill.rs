@@ -12,6 +12,7 @@ use session_webhook::core::session::Field;
 use crate::backfilling::{Replica, event, events, plant, prepare};
 use crate::install::NAMESPACE;
 use crate::process::eventually;
+use crate::surroundings;
 use crate::verbs::{accepts, becomes, stored};
 use crate::world::World;
 use crate::writer::{HOBBYFARM, Request};
@@ -110,23 +111,11 @@ pub(super) async fn a_time_that_nobody_can_read_stays_where_it_is_wanted_so(worl
 
 pub(super) async fn the_course_says_how_long_a_session_lives(world: &World) {
     prepare(world).await;
-    world
-        .admin_kubectl
-        .run(&["apply", "-f", &format!("{}/tests/crds/surroundings.yaml", env!("CARGO_MANIFEST_DIR"))])
-        .succeeds();
-    for (kind, name, duration) in
+    surroundings::define(world);
+    for (resource, name, duration) in
         [("courses", "c-long", "2h30m"), ("courses", "c-malformed", "5x"), ("scenarios", "s-long", "3h")]
     {
-        let path = format!("/apis/hobbyfarm.io/v1/namespaces/{HOBBYFARM}/{kind}");
-        let object_kind = if kind == "courses" { "Course" } else { "Scenario" };
-        let object = json!({
-            "apiVersion": "hobbyfarm.io/v1", "kind": object_kind,
-            "metadata": {"name": name}, "spec": {"keepalive_duration": duration},
-        });
-        eventually("the definition is served", PATIENCE, async || {
-            (world.admin.sends(&Request::post(&path, object.clone())).await.code == 201).then_some(())
-        })
-        .await;
+        surroundings::add(world, resource, name, json!({"keepalive_duration": duration})).await;
     }
     let session = |course: &str, scenario: &str| {
         let mut session = world.new_session();

@@ -1,7 +1,12 @@
 //! The specification, one sentence each.
 
+mod audit;
 mod backfill;
 mod deletion;
+mod doctor;
+mod doctor_certificates;
+mod doctor_entries;
+mod doctor_rights;
 mod flows;
 mod manual;
 mod modes;
@@ -63,6 +68,7 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     backfill::a_time_that_nobody_can_read_is_replaced_and_told_of,
     backfill::a_session_that_is_being_deleted_is_left_alone,
     backfill::a_write_that_comes_in_between_is_never_overwritten,
+    audit::each_planted_fault_is_found_and_nothing_else,
 ];
 
 /// What does not depend on the form of the resource. The last one takes the webhook away.
@@ -81,6 +87,50 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     backfill::the_course_says_how_long_a_session_lives,
     backfill::what_hobbyfarm_writes_at_the_same_moment_stays,
     backfill::another_replica_takes_over_from_one_that_was_killed,
+    audit::a_clean_cluster_is_told_to_be_clean_and_one_without_rights_is_not,
+    audit::people_are_told_what_a_finding_means_and_how_to_mend_it,
+    audit::times_are_mended_after_a_dry_run_by_whoever_may_write,
+    audit::the_job_may_look_at_everything_and_change_nothing,
+    audit::one_replica_tells_the_findings_as_metrics,
+    audit::what_appears_and_what_goes_is_told_while_it_watches,
+    doctor::a_sound_installation_has_nothing_to_mend,
+    doctor_entries::a_configuration_that_is_missing_is_named,
+    doctor_entries::an_entry_that_is_missing_is_named,
+    doctor_entries::rules_without_status_are_named,
+    doctor_entries::rules_without_update_are_named,
+    doctor_entries::rules_that_reach_beyond_sessions_are_named,
+    doctor_entries::a_selector_that_exempts_a_namespace_is_named,
+    doctor_entries::a_failure_policy_that_refuses_hobbyfarm_is_named_and_fail_open_is_a_choice,
+    doctor_entries::side_effects_that_there_are_not_are_told_of,
+    doctor_entries::a_long_timeout_is_named,
+    doctor_entries::another_version_of_reviews_is_named,
+    doctor_entries::a_path_that_is_not_served_is_named,
+    doctor_entries::a_service_that_is_missing_is_named,
+    doctor_entries::a_service_without_the_port_is_named,
+    doctor::an_installation_without_ready_replicas_is_named,
+    doctor::replicas_that_do_not_answer_are_named,
+    doctor_certificates::a_ca_bundle_of_another_authority_is_named,
+    doctor_certificates::an_empty_ca_bundle_is_named,
+    doctor_certificates::a_ca_bundle_that_is_no_certificate_is_named,
+    doctor_certificates::a_certificate_for_another_name_is_named,
+    doctor_certificates::an_expired_certificate_is_named,
+    doctor_certificates::a_certificate_that_ends_soon_is_told_of,
+    doctor_certificates::a_clock_that_is_wrong_is_named,
+    doctor_certificates::a_secret_that_holds_another_certificate_is_named,
+    doctor::a_missing_definition_is_named,
+    doctor_rights::accounts_that_may_not_write_are_named,
+    doctor_rights::an_account_that_may_write_status_alone_is_named,
+    doctor_rights::an_account_that_does_not_exist_is_told_of,
+    doctor_rights::others_who_may_write_are_told_of,
+    doctor_rights::rights_that_the_webhook_lacks_are_named_and_superfluous_ones_told_of,
+    doctor::a_configuration_that_the_program_refuses_is_named,
+    doctor::a_mode_that_lets_pass_is_named_and_a_chosen_one_told_of,
+    doctor::a_break_glass_user_is_let_pass_and_that_is_sound,
+    doctor_rights::who_may_not_look_is_told_which_right_is_missing,
+    doctor::pods_are_reached_through_the_api_server,
+    doctor_rights::with_the_shipped_rights_a_pod_sees_everything,
+    doctor::entries_may_call_by_url,
+    doctor::it_waits_until_the_installation_is_sound,
     outage::people_stay_locked_out,
     outage::hobbyfarm_goes_on_where_the_server_knows_match_conditions,
     outage::deleting_goes_on,

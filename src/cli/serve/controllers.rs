@@ -1,4 +1,4 @@
-//! `serve --backfill`: the controller and its Lease, beside the server.
+//! `serve --backfill` and `--audit-interval`: the controllers and their Lease, beside the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::backfill::{Backfill, Clients, Options};
+use crate::cluster::audit::repeat::Auditor;
+use crate::cluster::backfill::{Backfill, Clients};
 use crate::cluster::client::{connect, connect_to_watch};
 use crate::cluster::lease::Lease;
+use crate::config::Controllers;
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 use crate::server::clock;
@@ -18,28 +20,36 @@ use crate::server::clock;
 /// Giving back the Lease takes no longer than this.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The running backfill.
+/// The running controllers.
 pub(super) struct Running {
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
 
-/// Starts the backfill. What goes wrong later is logged and counted, and never touches the webhooks.
-pub(super) async fn start(options: Options, settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<Running> {
-    let (ask, namespace) = connect().await.context("--backfill")?;
-    let clients = Clients { ask, watch: connect_to_watch().await.context("--backfill")? };
+/// Starts what is wanted. What goes wrong later is logged and counted, and never touches the webhooks.
+pub(super) async fn start(wanted: Controllers, settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<Running> {
+    let Controllers { options, backfill, audit_interval } = wanted;
+    let (ask, namespace) = connect().await.context("--backfill, --audit-interval")?;
     let identity = identity();
     let (tell, leadership) = watch::channel(None);
-    let lease = Lease::new(clients.ask.clone(), &namespace, options.lease.clone(), identity.clone(), clock);
-    let backfill = Backfill::new(clients, options, settings, clock, metrics, leadership, identity);
+    let lease = Lease::new(ask.clone(), &namespace, options.lease.clone(), identity.clone(), clock);
     let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
     tasks.spawn(lease.keep(tell, stop.clone()));
-    tasks.spawn(backfill.run(stop.clone()));
+    if let Some(interval) = audit_interval {
+        let (metrics, leadership) = (Arc::clone(&metrics), leadership.clone());
+        let auditor = Auditor::new(ask.clone(), &options, &settings, interval, clock, metrics, leadership);
+        tasks.spawn(auditor.run(stop.clone()));
+    }
+    if backfill {
+        let clients = Clients { ask, watch: connect_to_watch().await.context("--backfill")? };
+        let backfill = Backfill::new(clients, options, settings, clock, metrics, leadership, identity);
+        tasks.spawn(backfill.run(stop.clone()));
+    }
     Ok(Running { tasks, stop })
 }
 
 impl Running {
-    /// Cancelled, it stops writing and gives back the Lease.
+    /// Cancelled, they stop writing and give back the Lease.
     pub(super) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }

@@ -1,0 +1,82 @@
+{{/* Names are fixed: the objects stand for the one guard of a cluster, and the program knows their names. */}}
+
+{{- define "session-webhook.selector" -}}
+app.kubernetes.io/name: session-webhook
+{{- end }}
+
+{{- define "session-webhook.labels" -}}
+{{- $own := dict "app.kubernetes.io/name" "session-webhook" "app.kubernetes.io/part-of" "hobbyfarm" }}
+{{- toYaml (merge $own .Values.labels) }}
+{{- end }}
+
+{{- define "session-webhook.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}
+{{- printf "%s%s@%s" .repository (.tag | empty | ternary "" (printf ":%s" .tag)) .digest }}
+{{- else }}
+{{- printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* HobbyFarm's accounts as namespace/name, one a line. */}}
+{{- define "session-webhook.accounts" -}}
+{{- range .Values.hobbyfarm.serviceAccounts }}
+{{- contains "/" . | ternary . (printf "%s/%s" $.Values.hobbyfarm.namespace .) }}
+{{ end }}
+{{- end }}
+
+{{/* A CEL expression: the writer is HobbyFarm. */}}
+{{- define "session-webhook.is-hobbyfarm" -}}
+{{- $users := list }}
+{{- range include "session-webhook.accounts" . | trim | splitList "\n" }}
+{{- $users = replace "/" ":" . | printf "'system:serviceaccount:%s'" | append $users }}
+{{- end }}
+{{- join ", " $users | printf "has(request.userInfo.uid) && request.userInfo.username in [ %s]" }}
+{{- end }}
+
+{{/* Not empty where the server keeps matchConditions. */}}
+{{- define "session-webhook.splits" -}}
+{{- $auto := semverCompare ">=1.28-0" .Capabilities.KubeVersion.Version }}
+{{- $wanted := .Values.webhooks.matchConditions }}
+{{- if or (eq $wanted "always") (and (eq $wanted "auto") $auto) }}yes{{ end }}
+{{- end }}
+
+{{/* Not empty where the pods speak to the API server. */}}
+{{- define "session-webhook.speaks-to-api-server" -}}
+{{- if or .Values.backfill.enabled (eq .Values.certificate.source "self-managed") }}yes{{ end }}
+{{- end }}
+
+{{/* The file that the program reads. Whatever is the program's own default is left out. */}}
+{{- define "session-webhook.config" -}}
+# The accounts that HobbyFarm writes Sessions with. The matchConditions of the validating webhook list the same ones.
+service-account:
+{{- range include "session-webhook.accounts" . | trim | splitList "\n" }}
+  - {{ . }}
+{{- end }}
+{{- $more := dict }}
+{{- if ne .Values.mode "enforce" }}{{ $_ := set $more "mode" .Values.mode }}{{ end }}
+{{- with .Values.breakGlass.users }}{{ $_ := set $more "break-glass-user" . }}{{ end }}
+{{- with .Values.breakGlass.groups }}{{ $_ := set $more "break-glass-group" . }}{{ end }}
+{{- with .Values.backfill }}
+{{- if .enabled }}
+{{- if ne .after "30s" }}{{ $_ := set $more "backfill-after" .after }}{{ end }}
+{{- if not .unparsable }}{{ $_ := set $more "backfill-unparsable" false }}{{ end }}
+{{- with .watchNamespaces }}{{ $_ := set $more "watch-namespace" . }}{{ end }}
+{{- end }}
+{{- end }}
+{{- with merge $more .Values.config }}
+{{ toYaml . }}
+{{- end }}
+{{ end }}
+
+{{/*
+The name changes with the content, because the file is read at start only: a changed one rolls the pods. The hash is
+kustomize's (which leaves the name out of it), so that both ways of installing make the same object.
+*/}}
+{{- define "session-webhook.config-map" -}}
+{{- $data := dict "config.yaml" (include "session-webhook.config" .) }}
+{{- $hash := dict "kind" "ConfigMap" "name" "" "data" $data | toJson | sha256sum | trunc 10 }}
+{{- $hash = $hash | replace "0" "g" | replace "1" "h" | replace "3" "k" | replace "a" "m" | replace "e" "t" }}
+{{- printf "session-webhook-%s" $hash }}
+{{- end }}

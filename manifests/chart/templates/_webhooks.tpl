@@ -1,0 +1,97 @@
+{{/* The two webhook configurations, which the pre-delete hook names once more. Called with the root and more annotations. */}}
+
+{{- define "session-webhook.webhook-metadata" -}}
+{{- $root := .root }}
+{{- $annotations := dict }}
+{{- if eq $root.Values.certificate.source "cert-manager" }}
+{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/session-webhook" $root.Release.Namespace) }}
+{{- end }}
+{{- $annotations = merge $annotations .annotations $root.Values.webhooks.annotations }}
+name: hobbyfarm-session-webhook
+labels:
+  {{- include "session-webhook.labels" $root | nindent 2 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What all entries have in common. Every field that the API server would default is spelled out. */}}
+{{- define "session-webhook.webhook-entry" -}}
+admissionReviewVersions:
+  - v1
+clientConfig:
+  {{- with .root.Values.certificate }}
+  {{- if eq .source "secret" }}
+  caBundle: {{ .caBundle | trim | printf "%s\n" | b64enc }}
+  {{- end }}
+  {{- end }}
+  service:
+    name: session-webhook
+    namespace: {{ .root.Release.Namespace }}
+    path: {{ .path }}
+    port: 443
+rules:
+  - apiGroups:
+      - hobbyfarm.io
+    apiVersions:
+      - "*"
+    operations:
+      - CREATE
+      - UPDATE
+    resources:
+      - sessions
+      - sessions/status
+    scope: Namespaced
+matchPolicy: Equivalent
+namespaceSelector: {}
+objectSelector: {}
+sideEffects: None
+{{- end }}
+
+{{- define "session-webhook.mutating" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata:
+  {{- include "session-webhook.webhook-metadata" . | nindent 2 }}
+webhooks:
+  - name: mutate.session-webhook.hobbyfarm.io
+    {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/mutate") | nindent 4 }}
+    # a repair that is missed must not stop a lesson: validation stands behind it
+    failurePolicy: Ignore
+    reinvocationPolicy: IfNeeded
+    timeoutSeconds: 2
+{{- end }}
+
+{{/*
+One check, registered twice, because the two kinds of writers want opposite things when no replica answers: everybody else
+stays locked out (Fail), and HobbyFarm goes on (Ignore), or lessons would end at the next missed keep-alive. Without
+matchConditions the second entry would say nothing that the first does not say more strictly.
+*/}}
+{{- define "session-webhook.validating" -}}
+{{- $policy := .root.Values.webhooks.failurePolicy }}
+{{- $splits := include "session-webhook.splits" .root }}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata:
+  {{- include "session-webhook.webhook-metadata" . | nindent 2 }}
+webhooks:
+  - name: validate.session-webhook.hobbyfarm.io
+    {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
+    {{- if $splits }}
+    matchConditions:
+      - name: writer-is-not-hobbyfarm
+        expression: {{ include "session-webhook.is-hobbyfarm" .root | printf "!(%s)" | quote }}
+    {{- end }}
+    failurePolicy: {{ eq $policy "open" | ternary "Ignore" "Fail" }}
+    timeoutSeconds: 3
+  {{- if $splits }}
+  - name: validate-hobbyfarm.session-webhook.hobbyfarm.io
+    {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
+    matchConditions:
+      - name: writer-is-hobbyfarm
+        expression: {{ include "session-webhook.is-hobbyfarm" .root | quote }}
+    failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
+    timeoutSeconds: 3
+  {{- end }}
+{{- end }}

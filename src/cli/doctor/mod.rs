@@ -1,0 +1,187 @@
+//! `doctor`: whether the installation in a cluster is sound.
+
+mod pod;
+mod report;
+
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use axum::http::Uri;
+use clap::{Args, ValueEnum};
+
+use super::fail;
+use super::look::{ClusterArgs, Outcome};
+use crate::cluster::client::{connect_to, server};
+use crate::cluster::doctor::{Standpoint, gather};
+use crate::config::{Environment, HumanDuration, object_name};
+use crate::core::doctor::{Check, Names, Status, examine};
+use crate::core::installation::CONFIGURATION;
+use crate::server::clock;
+
+/// Between two looks of `--wait`.
+const PAUSE: Duration = Duration::from_secs(2);
+
+const EXAMPLES: &str = "\
+Nothing is changed: the one write is a dry run, which the webhook has to refuse. What the pods are told is read from their
+Deployment and its ConfigMap. The serving certificate is asked for at each ready pod, through the API server (port-forward)
+or, in a pod, directly.
+
+Exit codes: 0 nothing is broken (! is worth a thought), 1 something is, 2 something could not be looked at, or bad usage.
+
+Examples:
+  Is it sound?
+      session-webhook doctor
+  After an install, in CI or a Helm hook:
+      session-webhook doctor --wait 60s
+  Another cluster, another namespace:
+      session-webhook doctor --context staging --namespace webhooks
+  What is broken, for a script:
+      session-webhook doctor --output json | jq -r '.checks[] | select(.status == \"faulty\") | .id'";
+
+/// Tell whether the installation in a cluster is sound, and what mends it
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Doctor {
+    /// Lines for people, or one JSON object
+    #[arg(long, short, env = "SESSION_WEBHOOK_OUTPUT", hide_env_values = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+
+    /// Look again until nothing is broken, for so long at most
+    #[arg(long, env = "SESSION_WEBHOOK_WAIT", hide_env_values = true, value_name = "DURATION")]
+    wait: Option<HumanDuration>,
+
+    /// Namespace of the webhook's Service and Deployment; without it the one that the webhook configurations name
+    #[arg(long, short, env = "SESSION_WEBHOOK_NAMESPACE", hide_env_values = true, value_name = "NAME")]
+    #[arg(value_parser = object_name)]
+    namespace: Option<String>,
+
+    /// The webhook's Service; without it the one that the webhook configurations name
+    #[arg(long, env = "SESSION_WEBHOOK_TLS_SERVICE", hide_env_values = true, value_name = "NAME")]
+    #[arg(value_parser = object_name)]
+    tls_service: Option<String>,
+
+    /// Name of the webhook configurations, of both kinds
+    #[arg(long, env = "SESSION_WEBHOOK_WEBHOOK_CONFIGURATION", hide_env_values = true, value_name = "NAME")]
+    #[arg(default_value = CONFIGURATION, value_parser = object_name)]
+    webhook_configuration: String,
+
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// `--output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people; coloured on a terminal
+    Text,
+    /// One object, for programs
+    Json,
+}
+
+impl Doctor {
+    /// Looks, tells, and says by the exit code how it went.
+    pub(super) fn run(self, environment: Environment<'_>) -> ExitCode {
+        let variable = |name: &str| environment(name).and_then(|value| value.into_string().ok());
+        let own = OwnServer { host: variable("KUBERNETES_SERVICE_HOST"), port: variable("KUBERNETES_SERVICE_PORT") };
+        let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
+        match runtime.and_then(|runtime| runtime.block_on(self.look(own))) {
+            Ok(outcome) => outcome.into(),
+            Err(error) => {
+                fail(&format_args!("{error:#}"));
+                Outcome::CouldNotLook.into()
+            }
+        }
+    }
+
+    async fn look(self, own: OwnServer) -> Result<Outcome> {
+        let Self { output, wait, namespace, tls_service, webhook_configuration, cluster } = self;
+        let names = Names { configuration: webhook_configuration, namespace, service: tls_service };
+        let (client, _) = connect_to(cluster.context.as_deref()).await?;
+        let standpoint = own.standpoint(&server(cluster.context.as_deref()).await?);
+        let end = wait.map(|wait| Instant::now() + wait.unsigned());
+        let mut progress = Progress::new();
+        let checks = loop {
+            let facts = gather(&client, names.clone(), standpoint, &pod::read, clock).await;
+            let over = end.is_none_or(|end| Instant::now() >= end);
+            match facts {
+                Ok(facts) => {
+                    let checks = examine(&facts);
+                    if over || outcome(&checks) == Outcome::Clean {
+                        break checks;
+                    }
+                    progress.waits_for(&checks);
+                }
+                Err(error) if over => return Err(error).context("cannot ask the API server"),
+                Err(_) => progress.tell("waiting for the API server"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        progress.clear();
+        let outcome = outcome(&checks);
+        let told = match output {
+            Output::Text => report::text(&mut anstream::stdout().lock(), &checks),
+            Output::Json => report::json(&mut std::io::stdout().lock(), &checks),
+        };
+        match told {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(outcome),
+            told => told.map(|()| outcome).context("standard output"),
+        }
+    }
+}
+
+/// The API server of the cluster that this runs in, as each pod is told.
+struct OwnServer {
+    host: Option<String>,
+    port: Option<String>,
+}
+
+impl OwnServer {
+    /// Whether this runs in a pod of the cluster that is looked at. A pod may look at another cluster as well.
+    fn standpoint(&self, server: &Uri) -> Standpoint {
+        let Some(own) = &self.host else { return Standpoint::Outside };
+        let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = server.port_u16().unwrap_or(443).to_string();
+        let by_address = host == own && self.port.as_ref().is_none_or(|own| *own == port);
+        if by_address || host == "kubernetes.default.svc" { Standpoint::Inside } else { Standpoint::Outside }
+    }
+}
+
+/// The worst of it: what could not be looked at may be worse than what was found.
+fn outcome(checks: &[Check]) -> Outcome {
+    let of = |check: &Check| match check.status {
+        Status::Sound | Status::Questionable | Status::Skipped => Outcome::Clean,
+        Status::Faulty => Outcome::Found,
+        Status::Unknown => Outcome::CouldNotLook,
+    };
+    checks.iter().map(of).max().unwrap_or(Outcome::CouldNotLook)
+}
+
+/// One line on the terminal, which is written over.
+struct Progress {
+    terminal: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn waits_for(&self, checks: &[Check]) {
+        let broken = checks.iter().filter(|check| matches!(check.status, Status::Faulty | Status::Unknown));
+        let names: Vec<_> = broken.map(|check| check.id.name()).collect();
+        self.tell(&format!("waiting for {}", names.join(", ")));
+    }
+
+    fn tell(&self, text: &str) {
+        if self.terminal {
+            // Nothing to be done when the terminal is gone.
+            drop(write!(std::io::stderr(), "\r\u{1b}[K{text}"));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.tell("");
+    }
+}

@@ -1,0 +1,99 @@
+//! `audit --fix`: what the backfill would write, written by the calling user.
+
+use jiff::Timestamp;
+use kube::Client;
+
+use super::Scope;
+use crate::cluster::plan::Planner;
+use crate::cluster::sessions::{Sessions, Written, raw};
+use crate::core::backfill::{Plan, Unparsable};
+use crate::core::finding::Found;
+use crate::core::normalize::Edit;
+use crate::core::session::Session;
+
+/// Attempts at one Session that others write as well.
+const ATTEMPTS: usize = 3;
+
+/// What came of one Session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fixed {
+    /// It is written, or would be in a dry run, with these changes.
+    Written(Vec<Edit>),
+    /// It has usable times by now, or is gone.
+    Needless,
+    /// Why not: what the API server or a webhook says.
+    Refused(String),
+}
+
+/// Writes to Sessions.
+pub struct Fixer<'a> {
+    client: &'a Client,
+    sessions: Sessions,
+    planner: Planner<'a>,
+}
+
+impl<'a> Fixer<'a> {
+    /// Finds out how Sessions are written; `None` where the cluster has none.
+    ///
+    /// # Errors
+    ///
+    /// What the API server says, or that it does not answer.
+    pub async fn new(
+        client: &'a Client,
+        scope: &'a Scope,
+        unparsable: Unparsable,
+        clock: fn() -> Timestamp,
+    ) -> kube::Result<Option<Self>> {
+        let planner = Planner { settings: &scope.settings, unparsable, clock };
+        Ok(Sessions::discover(client).await?.map(|sessions| Self { client, sessions, planner }))
+    }
+
+    /// Gives one Session its times; in a dry run the API server and all webhooks are asked, and nothing is stored.
+    pub async fn fix(&self, namespace: &str, name: &str, dry_run: bool) -> Fixed {
+        for _ in 0..ATTEMPTS {
+            match self.attempt(namespace, name, dry_run).await {
+                Ok(Some(fixed)) => return fixed,
+                Ok(None) => {}
+                Err(kube::Error::Api(status)) => return Fixed::Refused(status.message.clone()),
+                Err(error) => return Fixed::Refused(error.to_string()),
+            }
+        }
+        Fixed::Refused("somebody else writes it all the time".to_owned())
+    }
+
+    /// Nothing when somebody else was faster.
+    async fn attempt(&self, namespace: &str, name: &str, dry_run: bool) -> kube::Result<Option<Fixed>> {
+        let Some(object) = self.sessions.api(Some(namespace)).get_opt(name).await? else {
+            return Ok(Some(Fixed::Needless));
+        };
+        let raw = raw(&object);
+        let Some(session) = raw.as_deref().and_then(|raw| Session::read(raw).ok()) else {
+            return Ok(Some(Fixed::Needless));
+        };
+        let first = self.planner.plan(&session);
+        if first.edits.is_empty() {
+            let stays = !first.unparsable.is_empty();
+            let kept = || Fixed::Refused("--backfill-unparsable=false leaves what nobody can read".to_owned());
+            return Ok(Some(if stays { kept() } else { Fixed::Needless }));
+        }
+        let (Plan { edits, status_is_missing, .. }, _) =
+            self.planner.refine(self.client, namespace, &session, first).await;
+        Ok(match self.sessions.write(&object, &edits, status_is_missing, dry_run).await? {
+            Written::Done => Some(Fixed::Written(edits)),
+            Written::Outrun => None,
+            Written::Gone => Some(Fixed::Needless),
+        })
+    }
+}
+
+/// The Sessions among these that can be mended, each once: namespace and name.
+pub fn candidates(found: &[Found]) -> Vec<(&str, &str)> {
+    let mut sessions: Vec<_> = found
+        .iter()
+        .filter(|found| found.finding.kind.is_about_times())
+        .map(|found| (found.namespace.as_str(), found.name.as_str()))
+        .collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    sessions
+}

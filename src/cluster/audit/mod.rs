@@ -1,0 +1,174 @@
+//! Audit: every Session of a cluster judged by [`crate::core::audit`].
+
+pub mod fix;
+pub mod repeat;
+mod surroundings;
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use thiserror::Error;
+
+use super::pages::Listing;
+use super::sessions::PAGE;
+use crate::core::audit::Audit;
+use crate::core::finding::{FindingKind, Found};
+use crate::core::review::RESOURCE;
+use crate::core::session::Session;
+use crate::core::settings::Settings;
+
+/// More findings than this of things that are gone are not asked about a second time.
+const MOST_CONFIRMED: usize = 1000;
+
+/// What is to be looked at.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// One namespace, or all.
+    pub namespace: Option<String>,
+    /// `--dialect` and the timeouts count.
+    pub settings: Settings,
+    /// `--backfill-after`: younger Sessions may still lack their times.
+    pub after: SignedDuration,
+}
+
+/// What an audit came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many Sessions were judged.
+    pub sessions: u64,
+    /// What is wrong with them.
+    pub found: Vec<Found>,
+    /// What could not be looked at.
+    pub notes: Vec<Note>,
+}
+
+/// Something that an audit had to do without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The resource.
+    pub what: &'static str,
+    /// Why, on one line.
+    pub reason: String,
+    /// Whether findings may be missing for it.
+    pub is_a_gap: bool,
+}
+
+/// Why an audit came to nothing.
+#[derive(Debug, Error)]
+pub enum LookError {
+    /// HobbyFarm is not installed here.
+    #[error(
+        "the cluster serves no {RESOURCE} of hobbyfarm.io: HobbyFarm is not installed there, or --context names another cluster"
+    )]
+    NoDefinition,
+    /// A list was refused.
+    #[error("{message}; grant `list` on {what} of hobbyfarm.io, or look at one namespace with -n")]
+    Forbidden {
+        /// The resource.
+        what: &'static str,
+        /// What the API server says.
+        message: String,
+    },
+    /// A list could not be read.
+    #[error("listing {what}: {source}")]
+    List {
+        /// The resource.
+        what: &'static str,
+        /// What the API server says, or that it does not answer.
+        source: Box<kube::Error>,
+    },
+}
+
+impl LookError {
+    fn list(what: &'static str, source: kube::Error) -> Self {
+        match source {
+            kube::Error::Api(status) if status.code == 403 => Self::Forbidden { what, message: status.message.clone() },
+            source => Self::List { what, source: Box::new(source) },
+        }
+    }
+
+    /// Whether the list took longer than the API server remembers it.
+    fn is_expired(&self) -> bool {
+        matches!(self, Self::List { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 410))
+    }
+}
+
+impl Report {
+    /// How many findings there are of each kind, those that do not occur included.
+    pub fn by_kind(&self) -> BTreeMap<FindingKind, usize> {
+        let mut counts: BTreeMap<_, _> = FindingKind::ALL.iter().map(|kind| (*kind, 0)).collect();
+        for found in &self.found {
+            *counts.entry(found.finding.kind).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Judges every Session in scope. `progress` is told how many are done, and of how many.
+///
+/// # Errors
+///
+/// [`LookError`] when Sessions cannot be listed, or the API server does not answer.
+pub async fn look(
+    client: &Client,
+    scope: &Scope,
+    now: Timestamp,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Report, LookError> {
+    match look_once(client, scope, now, &mut progress).await {
+        // Somebody has compacted the history meanwhile: everything anew.
+        Err(error) if error.is_expired() => look_once(client, scope, now, &mut progress).await,
+        looked => looked,
+    }
+}
+
+async fn look_once(
+    client: &Client,
+    scope: &Scope,
+    now: Timestamp,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Report, LookError> {
+    let namespace = scope.namespace.as_deref();
+    let versions = surroundings::versions(client).await.map_err(|source| LookError::list(RESOURCE, source))?;
+    let Some(version) = versions.get(RESOURCE) else { return Err(LookError::NoDefinition) };
+    let (surroundings, notes) = surroundings::read(client, &versions, namespace).await?;
+    let mut audit = Audit::new(&scope.settings, scope.after, &surroundings, now.into());
+    let mut report = Report { notes, ..Report::default() };
+    let listing = Listing { path: surroundings::path(version, namespace, RESOURCE), page: PAGE, metadata_only: false };
+    let read = listing.read(client, |page| {
+        for item in &page.items {
+            if let Ok(session) = Session::read(item) {
+                report.found.extend(audit.judge(&session));
+            }
+        }
+        report.sessions += page.items.len() as u64;
+        progress(report.sessions, report.sessions + page.remaining());
+    });
+    read.await.map_err(|source| LookError::list(RESOURCE, source))?;
+    report.found.extend(audit.duplicates());
+    confirm(client, &versions, &mut report.found).await;
+    report.found.sort_by(|one, other| key(one).cmp(&key(other)));
+    Ok(report)
+}
+
+/// The worst first, then by name.
+fn key(found: &Found) -> impl Ord {
+    let Found { namespace, name, finding } = found;
+    (finding.severity(), finding.kind, namespace.clone(), name.clone(), finding.field.clone())
+}
+
+/// Drops what has come into being since it was not found.
+async fn confirm(client: &Client, versions: &HashMap<String, String>, found: &mut Vec<Found>) {
+    let is_about_a_name = |found: &Found| found.finding.kind == FindingKind::DanglingReference;
+    if found.iter().filter(|found| is_about_a_name(found)).count() > MOST_CONFIRMED {
+        return;
+    }
+    let mut confirmed = Vec::with_capacity(found.len());
+    for one in found.drain(..) {
+        if !is_about_a_name(&one) || surroundings::is_dangling(client, versions, &one).await {
+            confirmed.push(one);
+        }
+    }
+    *found = confirmed;
+}

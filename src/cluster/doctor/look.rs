@@ -1,0 +1,133 @@
+//! One look at one thing.
+
+use jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::client::Body;
+use kube::{Api, Client};
+use serde_json::Value;
+
+use crate::core::doctor::{Clock, Look, Obstacle};
+
+/// How many objects are asked for at once.
+const PAGE: u32 = 500;
+
+/// Looks at things with the rights of one user.
+pub(super) struct Looker {
+    pub(super) client: Client,
+}
+
+impl Looker {
+    pub(super) const fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The API server's version and clock. Without an answer here there is no use in looking at anything else.
+    pub(super) async fn version(&self, now: fn() -> Timestamp) -> kube::Result<((u32, u32), Option<Clock>)> {
+        let request = axum::http::Request::get("/version").body(Body::empty()).map_err(kube::Error::HttpError)?;
+        let response = self.client.send(request).await?;
+        let here = now();
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
+        let version = self.client.apiserver_version().await?;
+        let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
+        Ok(((number(&version.major), number(&version.minor)), date.map(|there| Clock { there, here })))
+    }
+
+    fn api(&self, resource: &Resource, namespace: Option<&str>) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk(resource.group, "v1", resource.kind);
+        let resource = ApiResource::from_gvk_with_plural(&kind, resource.plural);
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    /// One object.
+    pub(super) async fn get(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Look<Value> {
+        match self.api(resource, namespace).get(name).await {
+            Ok(object) => look_at(&object),
+            Err(error) => missed(&error, || right("get", &format!("{}/{name}", resource.qualified()), namespace)),
+        }
+    }
+
+    /// All objects of a kind, in a namespace or everywhere.
+    pub(super) async fn list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        params: ListParams,
+    ) -> Look<Vec<Value>> {
+        let api = self.api(resource, namespace);
+        let mut params = params.limit(PAGE);
+        let mut all = Vec::new();
+        loop {
+            let page = match api.list(&params).await {
+                Ok(page) => page,
+                Err(error) => return missed(&error, || right("list", &resource.qualified(), namespace)),
+            };
+            for object in &page.items {
+                match serde_json::to_value(object) {
+                    Ok(object) => all.push(object),
+                    Err(error) => return Look::Unknown(Obstacle::Failed(error.to_string())),
+                }
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Look::Found(all),
+            }
+        }
+    }
+}
+
+/// What can be looked at; always in version v1.
+pub(super) struct Resource {
+    plural: &'static str,
+    group: &'static str,
+    kind: &'static str,
+}
+
+impl Resource {
+    pub(super) const fn new(plural: &'static str, group: &'static str, kind: &'static str) -> Self {
+        Self { plural, group, kind }
+    }
+
+    fn qualified(&self) -> String {
+        let Self { plural, group, kind: _ } = self;
+        if group.is_empty() { (*plural).to_owned() } else { format!("{plural}.{group}") }
+    }
+}
+
+fn look_at(object: &DynamicObject) -> Look<Value> {
+    match serde_json::to_value(object) {
+        Ok(object) => Look::Found(object),
+        Err(error) => Look::Unknown(Obstacle::Failed(error.to_string())),
+    }
+}
+
+/// What an error of the API server means for a look.
+pub(super) fn missed<T>(error: &kube::Error, right: impl FnOnce() -> String) -> Look<T> {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => Look::Absent,
+        kube::Error::Api(status) if status.code == 403 => Look::Unknown(Obstacle::Forbidden(right())),
+        error => Look::Unknown(Obstacle::Failed(plain(error))),
+    }
+}
+
+/// What the API server says, without what this program makes of it.
+pub(super) fn plain(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
+    }
+}
+
+/// A right, as people name it.
+pub(super) fn right(verb: &str, what: &str, namespace: Option<&str>) -> String {
+    let place = namespace.map_or_else(String::new, |namespace| format!(" in the namespace {namespace}"));
+    format!("{verb} {what}{place}")
+}
+
+/// The value of a `Date` header.
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+    let date = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S GMT", text).ok()?.to_datetime().ok()?;
+    Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+}

@@ -1,0 +1,66 @@
+//! Lists that are read page by page, as text: what is not looked at is never taken apart, and one page at a time is held.
+
+use std::borrow::Cow;
+
+use kube::Client;
+use kube::api::{ListParams, Request};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What is to be listed.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    /// Path of the collection.
+    pub(super) path: String,
+    /// How many objects are asked for at once.
+    pub(super) page: u32,
+    /// Whether `metadata` is all that is of interest.
+    pub(super) metadata_only: bool,
+}
+
+/// A part of a list.
+#[derive(Deserialize)]
+pub(super) struct Page<'a> {
+    #[serde(borrow)]
+    metadata: PageMetadata<'a>,
+    /// The objects, as they stand.
+    #[serde(borrow)]
+    pub(super) items: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageMetadata<'a> {
+    #[serde(borrow)]
+    r#continue: Option<Cow<'a, str>>,
+    remaining_item_count: Option<u64>,
+}
+
+impl Page<'_> {
+    /// How many objects come after this page, where the API server says so.
+    pub(super) fn remaining(&self) -> u64 {
+        self.metadata.remaining_item_count.unwrap_or(0)
+    }
+}
+
+impl Listing {
+    /// Reads all pages, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// What the API server says: 410 when the list has taken longer than it remembers.
+    pub(super) async fn read(&self, client: &Client, mut take: impl FnMut(&Page<'_>)) -> kube::Result<()> {
+        let mut params = ListParams::default().limit(self.page);
+        loop {
+            let request = Request::new(&self.path);
+            let request = if self.metadata_only { request.list_metadata(&params) } else { request.list(&params) };
+            let text = client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+            let page: Page<'_> = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+            take(&page);
+            match page.metadata.r#continue.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token.into_owned()),
+                None => return Ok(()),
+            }
+        }
+    }
+}

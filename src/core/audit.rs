@@ -1,0 +1,315 @@
+//! Every stored Session judged: the rules of `/validate`, the repairs of `/mutate`, and what only shows beside others.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::SignedDuration;
+
+use super::backfill::{KeepAlive, is_usable, keep_alive};
+use super::finding::{Finding, FindingKind, Found};
+use super::managed_fields::hand_edits;
+use super::normalize::{Timeouts, as_time, describe, is_unparsable, normalize};
+use super::rule::Rule;
+use super::session::{Field, Scalar, Session, Status, dialect};
+use super::settings::{Dialect, Settings};
+use super::text::quote;
+use super::timestamp::Instant;
+use super::validate;
+
+/// As long as Kubernetes allows.
+const LONGEST_NAME: usize = 253;
+
+/// What a Session may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reference {
+    /// `spec.user`.
+    User,
+    /// `spec.course`.
+    Course,
+    /// `spec.scenario`.
+    Scenario,
+    /// `spec.vm_claim`.
+    VirtualMachineClaim,
+}
+
+impl Reference {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::User, Self::Course, Self::Scenario, Self::VirtualMachineClaim];
+
+    /// The resource, as the API server names it.
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::User => "users",
+            Self::Course => "courses",
+            Self::Scenario => "scenarios",
+            Self::VirtualMachineClaim => "virtualmachineclaims",
+        }
+    }
+
+    /// The kind, as the API server names it.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Course => "Course",
+            Self::Scenario => "Scenario",
+            Self::VirtualMachineClaim => "VirtualMachineClaim",
+        }
+    }
+
+    /// The field of a Session that names it.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::User => "spec.user",
+            Self::Course => "spec.course",
+            Self::Scenario => "spec.scenario",
+            Self::VirtualMachineClaim => "spec.vm_claim",
+        }
+    }
+
+    /// The names that a Session has of these; none where the field is empty.
+    pub fn names(self, session: &Session<'_>) -> Vec<String> {
+        match session.spec(self.path().trim_start_matches("spec.")) {
+            Scalar::Text(name) if !name.is_empty() => vec![name.into_owned()],
+            Scalar::Other(list) => {
+                let names: Vec<Option<String>> = serde_json::from_str(list).unwrap_or_default();
+                names.into_iter().flatten().filter(|name| !name.is_empty()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The objects of one kind, by namespace and name, each with its `keepalive_duration` where it has one.
+type Objects = HashMap<String, HashMap<String, Option<String>>>;
+
+/// What Sessions name, as far as it could be looked at. What could not is taken to exist.
+#[derive(Debug, Default)]
+pub struct Surroundings(BTreeMap<Reference, Objects>);
+
+impl Surroundings {
+    /// Says that objects of this kind could be looked at.
+    pub fn look_at(&mut self, reference: Reference) {
+        self.0.entry(reference).or_default();
+    }
+
+    /// Adds an object.
+    pub fn add(&mut self, reference: Reference, namespace: &str, name: String, keepalive_duration: Option<String>) {
+        let objects = self.0.entry(reference).or_default();
+        match objects.get_mut(namespace) {
+            Some(names) => drop(names.insert(name, keepalive_duration)),
+            None => drop(objects.insert(namespace.to_owned(), HashMap::from([(name, keepalive_duration)]))),
+        }
+    }
+
+    fn lacks(&self, reference: Reference, namespace: &str, name: &str) -> bool {
+        let holds = |objects: &Objects| objects.get(namespace).is_some_and(|names| names.contains_key(name));
+        self.0.get(&reference).is_some_and(|objects| !holds(objects))
+    }
+
+    fn duration(&self, reference: Reference, namespace: &str, session: &Session<'_>) -> Option<&str> {
+        let name = reference.names(session).pop()?;
+        self.0.get(&reference)?.get(namespace)?.get(&name)?.as_deref()
+    }
+
+    fn keep_alive(&self, namespace: &str, session: &Session<'_>) -> KeepAlive {
+        let [course, scenario] =
+            [Reference::Course, Reference::Scenario].map(|reference| self.duration(reference, namespace, session));
+        keep_alive(course, scenario)
+    }
+}
+
+/// One audit: Sessions go in one by one, findings come out.
+pub struct Audit<'a> {
+    settings: &'a Settings,
+    /// A younger Session may still wait for HobbyFarm's first status write.
+    after: SignedDuration,
+    surroundings: &'a Surroundings,
+    now: Instant,
+    /// Active Sessions by namespace, user and scenario, each by its creation and name.
+    active: HashMap<[String; 3], BTreeSet<[String; 2]>>,
+}
+
+/// One Session on the table.
+struct Subject<'a> {
+    session: &'a Session<'a>,
+    namespace: &'a str,
+    dialect: Dialect,
+    is_young: bool,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Audit<'a> {
+    /// An audit at the time `now` that has seen no Session yet.
+    pub fn new(settings: &'a Settings, after: SignedDuration, surroundings: &'a Surroundings, now: Instant) -> Self {
+        Self { settings, after, surroundings, now, active: HashMap::new() }
+    }
+
+    /// Judges one Session. One that is being deleted is what it should be.
+    pub fn judge(&mut self, session: &Session<'_>) -> Vec<Found> {
+        if session.is_being_deleted() {
+            return Vec::new();
+        }
+        let text = |key: &str| match session.metadata(key) {
+            Scalar::Text(text) => text.into_owned(),
+            _ => String::new(),
+        };
+        let (namespace, name) = (text("namespace"), text("name"));
+        let created = as_time(&session.metadata("creationTimestamp")).map(|(_, time)| time);
+        let mut subject = Subject {
+            session,
+            namespace: &namespace,
+            dialect: self.settings.dialect.unwrap_or_else(|| dialect(session, None)),
+            is_young: created.is_some_and(|created| created.plus(self.after) > self.now),
+            findings: Vec::new(),
+        };
+        subject.hand_edits();
+        if matches!(session.status(), Status::Other) {
+            subject.add(FindingKind::BadStatus, "status", "no object".to_owned());
+        } else {
+            subject.times();
+            subject.rules();
+            subject.not_normalized(self.timeouts(), self.now);
+        }
+        let finished = session.field(Field::Finished).as_flag() == Some(true);
+        if !finished {
+            let keep_alive = self.surroundings.keep_alive(&namespace, session);
+            subject.expired(&keep_alive, self.timeouts(), self.now);
+            subject.references(self.surroundings, &keep_alive);
+        }
+        let is_over = subject.is_over(self.timeouts().pause, self.now) == Some(true);
+        let findings = subject.findings;
+        if !finished && !is_over && session.field(Field::Active).as_flag() == Some(true) {
+            self.remember([namespace.clone(), name.clone()], text("creationTimestamp"), session);
+        }
+        let found = |finding| Found { namespace: namespace.clone(), name: name.clone(), finding };
+        findings.into_iter().map(found).collect()
+    }
+
+    /// After the last Session: those that a newer one of the same user and scenario has made needless.
+    pub fn duplicates(self) -> Vec<Found> {
+        let mut duplicates = Vec::new();
+        for ([namespace, user, _], mut sessions) in self.active {
+            let Some([_, newest]) = sessions.pop_last() else { continue };
+            for [_, name] in sessions {
+                let value = format!("{} also has {}", quote(&user, LONGEST_NAME), quote(&newest, LONGEST_NAME));
+                let finding = Finding { kind: FindingKind::Duplicate, field: "spec.scenario".to_owned(), value };
+                duplicates.push(Found { namespace: namespace.clone(), name, finding });
+            }
+        }
+        duplicates
+    }
+
+    fn remember(&mut self, [namespace, name]: [String; 2], created: String, session: &Session<'_>) {
+        let [user, scenario] = [Reference::User, Reference::Scenario].map(|reference| reference.names(session).pop());
+        if let (Some(user), Some(scenario)) = (user, scenario) {
+            self.active.entry([namespace, user, scenario]).or_default().insert([created, name]);
+        }
+    }
+
+    const fn timeouts(&self) -> Timeouts {
+        Timeouts { session: self.settings.session_timeout, pause: self.settings.pause_timeout }
+    }
+}
+
+impl Subject<'_> {
+    fn add(&mut self, kind: FindingKind, field: &str, value: String) {
+        self.findings.push(Finding { kind, field: field.to_owned(), value });
+    }
+
+    fn hand_edits(&mut self) {
+        for edit in hand_edits(self.session) {
+            let when = if edit.time.is_empty() { "some time" } else { &edit.time };
+            self.add(FindingKind::HandEdit, &edit.fields.join(", "), format!("{} at {when}", edit.manager));
+        }
+    }
+
+    /// The times that HobbyFarm needs. A young Session may lack them.
+    fn times(&mut self) {
+        for field in super::backfill::needed(self.session, self.dialect) {
+            let value = self.session.field(field);
+            let kind = if value.is_empty() {
+                if self.is_young {
+                    continue;
+                }
+                FindingKind::MissingTime
+            } else if is_unparsable(&value, self.dialect) {
+                FindingKind::BadTime
+            } else if is_usable(self.session, field, self.dialect) {
+                continue;
+            } else {
+                FindingKind::ForeignTime
+            };
+            self.add(kind, field.path(), describe(&value));
+        }
+    }
+
+    /// What `/validate` would refuse, but for the times.
+    fn rules(&mut self) {
+        for cause in validate::status(self.session, None, self.dialect) {
+            let kind = match cause.rule {
+                Rule::BadFlag => FindingKind::BadFlag,
+                Rule::EndBeforeStart => FindingKind::EndBeforeStart,
+                _ => continue,
+            };
+            let field = Field::FLAGS.into_iter().chain([Field::EndTime]).find(|field| field.path() == cause.field);
+            let value = field.map(|field| describe(&self.session.field(field))).unwrap_or_default();
+            self.add(kind, cause.field, value);
+        }
+    }
+
+    /// What `/mutate` would repair, beyond what is found already. Where times are missing all of it comes with them.
+    fn not_normalized(&mut self, timeouts: Timeouts, now: Instant) {
+        let lacks_times = self.is_young || self.findings.iter().any(|finding| finding.kind == FindingKind::MissingTime);
+        for edit in normalize(self.session, self.dialect, timeouts, now) {
+            let is_known = self.findings.iter().any(|finding| finding.field == edit.field.path());
+            let is_missing = edit.rewritten.is_none();
+            if !(is_known || is_missing && lacks_times) {
+                let value = edit.rewritten.unwrap_or_else(|| describe(&self.session.field(edit.field)));
+                self.add(FindingKind::NotNormalized, edit.field.path(), value);
+            }
+        }
+    }
+
+    /// Whether its time has come; `None` where HobbyFarm cannot tell. A pause keeps a Session until it runs out.
+    fn is_over(&self, pause_timeout: SignedDuration, now: Instant) -> Option<bool> {
+        let time = |field: Field| {
+            let is_usable = is_usable(self.session, field, self.dialect);
+            is_usable.then(|| as_time(&self.session.field(field)).map(|(_, time)| time)).flatten()
+        };
+        let end = time(Field::EndTime)?;
+        let is_paused = self.session.field(Field::Paused).as_flag() == Some(true);
+        let pause = time(Field::pause_time(self.dialect)).filter(|_| is_paused).map(|pause| match self.dialect {
+            Dialect::Documented => pause.plus(pause_timeout),
+            Dialect::Gargantua => pause,
+        });
+        Some(pause.map_or(end, |pause| pause.max(end)) < now)
+    }
+
+    fn expired(&mut self, keep_alive: &KeepAlive, timeouts: Timeouts, now: Instant) {
+        let grace = match keep_alive {
+            KeepAlive::Lasts(duration) => *duration,
+            KeepAlive::Unset | KeepAlive::Malformed(_) => timeouts.session,
+        };
+        if self.is_over(timeouts.pause, now.plus(-grace)) == Some(true) {
+            let value = describe(&self.session.field(Field::EndTime));
+            self.add(FindingKind::Expired, Field::EndTime.path(), value);
+        }
+    }
+
+    fn references(&mut self, surroundings: &Surroundings, keep_alive: &KeepAlive) {
+        for reference in Reference::ALL {
+            for name in reference.names(self.session) {
+                if surroundings.lacks(reference, self.namespace, &name) {
+                    self.add(FindingKind::DanglingReference, reference.path(), quote(&name, LONGEST_NAME));
+                }
+            }
+        }
+        if let KeepAlive::Malformed(value) = keep_alive {
+            let course = surroundings.duration(Reference::Course, self.namespace, self.session);
+            let is_of_course = course.is_some_and(|duration| !duration.is_empty());
+            let reference = if is_of_course { Reference::Course } else { Reference::Scenario };
+            let name = reference.names(self.session).pop().unwrap_or_default();
+            let value = format!("{} has {value}", quote(&name, LONGEST_NAME));
+            self.add(FindingKind::MalformedKeepAlive, reference.path(), value);
+        }
+    }
+}

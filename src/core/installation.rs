@@ -1,0 +1,182 @@
+//! What is installed, as it is shipped: names, webhook entries, rights. A test holds `manifests/` against it, and
+//! [`super::doctor`] a cluster.
+
+use super::review::{GROUP, RESOURCE, Webhook};
+use super::settings::AccountPattern;
+
+/// Namespace that the overlays install into.
+pub const NAMESPACE: &str = "hobbyfarm-session-webhook";
+/// Name of both webhook configurations.
+pub const CONFIGURATION: &str = "hobbyfarm-session-webhook";
+/// Name of the Service.
+pub const SERVICE: &str = "session-webhook";
+/// Name of the Secret of `--tls self-managed`.
+pub const SELF_MANAGED_SECRET: &str = "session-webhook-self-managed";
+/// Name of the Lease of `--backfill` and `--audit-interval`.
+pub const LEASE: &str = "session-webhook-backfill";
+/// How many replicas there are at least, so that one may go.
+pub const REPLICAS: usize = 2;
+/// What the entries are asked about. Not `DELETE`: an outage would keep namespaces from going away.
+pub const OPERATIONS: [&str; 2] = ["CREATE", "UPDATE"];
+/// Of Sessions, whichever way their definition stores the status.
+pub const RESOURCES: [&str; 2] = [RESOURCE, "sessions/status"];
+/// The first Kubernetes version that keeps `matchConditions`.
+pub const MATCH_CONDITIONS_SINCE: (u32, u32) = (1, 28);
+
+/// The two kinds of webhook configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `MutatingWebhookConfiguration`.
+    Mutating,
+    /// `ValidatingWebhookConfiguration`.
+    Validating,
+}
+
+impl Kind {
+    /// Both, in the order in which the API server asks them.
+    pub const ALL: [Self; 2] = [Self::Mutating, Self::Validating];
+
+    /// As `kubectl` takes it.
+    pub const fn resource(self) -> &'static str {
+        match self {
+            Self::Mutating => "mutatingwebhookconfiguration",
+            Self::Validating => "validatingwebhookconfiguration",
+        }
+    }
+
+    /// What its entries call.
+    pub const fn webhook(self) -> Webhook {
+        match self {
+            Self::Mutating => Webhook::Mutate,
+            Self::Validating => Webhook::Validate,
+        }
+    }
+}
+
+/// Whose requests an entry is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// Everybody's; no `matchConditions`.
+    All,
+    /// Those of HobbyFarm's accounts.
+    HobbyFarm,
+    /// All but those.
+    Others,
+}
+
+/// One entry of a webhook configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands.
+    pub kind: Kind,
+    /// Its name.
+    pub name: &'static str,
+    /// Whose requests it is asked about.
+    pub writers: Writers,
+    /// What becomes of a request when no replica answers.
+    pub failure_policy: &'static str,
+    /// How long the API server waits for an answer.
+    pub timeout_seconds: u8,
+}
+
+/// The entries, as they stand in the configurations.
+pub const ENTRIES: [Entry; 3] = [
+    Entry {
+        kind: Kind::Mutating,
+        name: "mutate.session-webhook.hobbyfarm.io",
+        writers: Writers::All,
+        failure_policy: "Ignore",
+        timeout_seconds: 2,
+    },
+    Entry {
+        kind: Kind::Validating,
+        name: "validate.session-webhook.hobbyfarm.io",
+        writers: Writers::Others,
+        failure_policy: "Fail",
+        timeout_seconds: 3,
+    },
+    Entry {
+        kind: Kind::Validating,
+        name: "validate-hobbyfarm.session-webhook.hobbyfarm.io",
+        writers: Writers::HobbyFarm,
+        failure_policy: "Ignore",
+        timeout_seconds: 3,
+    },
+];
+
+/// The shipped entry of this name.
+pub fn entry(name: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.name == name)
+}
+
+/// The user names of these accounts; none where a pattern stands for many.
+pub fn users(accounts: &[AccountPattern]) -> Option<Vec<String>> {
+    let user = |account: &AccountPattern| {
+        let name = format!("system:serviceaccount:{}:{}", account.namespace(), account.name());
+        (!account.is_wildcard()).then_some(name)
+    };
+    accounts.iter().map(user).collect()
+}
+
+/// The expression of `matchConditions` that selects these writers, where users are `users`.
+pub fn match_expression(writers: Writers, users: &[String]) -> Option<String> {
+    let list: Vec<_> = users.iter().map(|user| format!("'{user}'")).collect();
+    let hobbyfarm = format!("has(request.userInfo.uid) && request.userInfo.username in [{}]", list.join(", "));
+    match writers {
+        Writers::All => None,
+        Writers::HobbyFarm => Some(hobbyfarm),
+        Writers::Others => Some(format!("!({hobbyfarm})")),
+    }
+}
+
+/// What the webhook's own account may do: a rule of a shipped role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// API group.
+    pub group: &'static str,
+    /// Resources.
+    pub resources: &'static [&'static str],
+    /// Only the object of the name that the option says.
+    pub named: bool,
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+}
+
+/// `serve --backfill`, in the namespaces that it looks after.
+pub const BACKFILL: [Right; 4] = [
+    Right { group: GROUP, resources: &[RESOURCE], named: false, verbs: &["get", "list", "watch", "patch"] },
+    Right { group: GROUP, resources: &["sessions/status"], named: false, verbs: &["patch"] },
+    Right { group: GROUP, resources: &["courses", "scenarios"], named: false, verbs: &["get"] },
+    Right { group: "events.k8s.io", resources: &["events"], named: false, verbs: &["create", "patch"] },
+];
+
+/// `serve --audit-interval`, in the namespaces that it looks at.
+pub const AUDIT: [Right; 2] = [
+    Right { group: GROUP, resources: &[RESOURCE], named: false, verbs: &["list"] },
+    Right {
+        group: GROUP,
+        resources: &["users", "courses", "scenarios", "virtualmachineclaims"],
+        named: false,
+        verbs: &["get", "list"],
+    },
+];
+
+/// `serve --backfill` and `--audit-interval`, in their own namespace: [`LEASE`]. A create cannot be limited by name.
+pub const BACKFILL_LEASE: [Right; 2] = [
+    Right { group: "coordination.k8s.io", resources: &["leases"], named: true, verbs: &["get", "update"] },
+    Right { group: "coordination.k8s.io", resources: &["leases"], named: false, verbs: &["create"] },
+];
+
+/// `serve --tls self-managed`, in its own namespace: [`SELF_MANAGED_SECRET`]. A create cannot be limited by name.
+pub const SELF_MANAGED: [Right; 2] = [
+    Right { group: "", resources: &["secrets"], named: true, verbs: &["get", "patch"] },
+    Right { group: "", resources: &["secrets"], named: false, verbs: &["create"] },
+];
+
+/// `serve --tls self-managed`, on the two configurations: [`CONFIGURATION`].
+pub const SELF_MANAGED_CONFIGURATIONS: [Right; 1] = [Right {
+    group: "admissionregistration.k8s.io",
+    resources: &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+    named: true,
+    verbs: &["get", "patch"],
+}];

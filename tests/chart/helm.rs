@@ -1,0 +1,44 @@
+//! Helm, run on the chart.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::render::{Rendered, root};
+
+/// Where the overlays install.
+pub(crate) const NAMESPACE: &str = "hobbyfarm-session-webhook";
+
+pub(crate) fn chart() -> PathBuf {
+    root().join("manifests/chart")
+}
+
+/// Runs Helm.
+pub(crate) fn helm(arguments: &[&str]) -> Output {
+    let output = Command::new("helm").args(arguments).output();
+    output.unwrap_or_else(|error| panic!("helm is needed, PATH=$(tests/helm):$PATH provides it: {error}"))
+}
+
+/// The chart's objects, without the hook, for the newest server that this Helm knows.
+pub(crate) fn template(arguments: &[&str]) -> Rendered {
+    template_of(&chart(), &[&["--no-hooks"], arguments].concat())
+}
+
+/// The objects of any chart.
+pub(crate) fn template_of(chart: &Path, arguments: &[&str]) -> Rendered {
+    let chart = chart.to_str().unwrap();
+    let output = helm(&[&["template", "release", chart, "--namespace", NAMESPACE], arguments].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "helm template {arguments:?}: {stderr}");
+    assert!(stderr.is_empty(), "helm template {arguments:?} warns: {stderr}");
+    let text = String::from_utf8(output.stdout).expect("helm writes UTF-8");
+    let objects = serde_saphyr::from_multiple(&text).expect("helm writes YAML");
+    Rendered { text, objects }
+}
+
+/// Why Helm does not render this.
+pub(crate) fn refusal(arguments: &[&str]) -> String {
+    let chart = chart();
+    let output = helm(&[&["template", "release", chart.to_str().unwrap()], arguments].concat());
+    assert!(!output.status.success(), "{arguments:?} is rendered");
+    String::from_utf8(output.stderr).unwrap()
+}

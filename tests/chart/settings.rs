@@ -1,0 +1,269 @@
+//! What a value changes: the file that the program reads, the webhooks, the pods.
+
+use clap::FromArgMatches;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use rstest::rstest;
+use serde_json::{Value, json};
+use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
+use session_webhook::core::backfill::Unparsable;
+use session_webhook::core::requester::Requester;
+use session_webhook::core::settings::Mode;
+
+use crate::helm::{chart, template};
+use crate::render::{Rendered, default, root};
+
+fn deployment(rendered: &Rendered) -> Deployment {
+    rendered.the("Deployment")
+}
+
+fn pod(rendered: &Rendered) -> PodSpec {
+    deployment(rendered).spec.unwrap().template.spec.unwrap()
+}
+
+fn container(rendered: &Rendered) -> Container {
+    pod(rendered).containers.remove(0)
+}
+
+/// What the program makes of the rendered file.
+fn as_the_program_reads_it<T: FromArgMatches>(rendered: &Rendered) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.yaml");
+    let map = rendered.of_kind("ConfigMap").find(|map| map["data"].get("config.yaml").is_some()).unwrap();
+    std::fs::write(&file, map["data"]["config.yaml"].as_str().unwrap()).unwrap();
+    let mut arguments = vec!["session-webhook".into()];
+    for argument in container(rendered).args.unwrap() {
+        let config = argument.starts_with("--config=");
+        arguments.push(if config { format!("--config={}", file.display()).into() } else { argument.into() });
+    }
+    let matches = config::matches(&session_webhook::cli::command(), arguments, &|_| None).unwrap();
+    T::from_arg_matches(matches.subcommand_matches("serve").unwrap()).unwrap()
+}
+
+fn everything() -> Rendered {
+    template(&["--values", crate::types::EVERYTHING, "--set=certificate.source=self-managed"])
+}
+
+#[test]
+fn every_value_for_the_program_reaches_it() {
+    let rendered = everything();
+    let policy: PolicyArgs = as_the_program_reads_it(&rendered);
+    let settings = policy.settings();
+    assert_eq!(settings.mode, Mode::Warn);
+    let is_break_glass = |user: &str, group: &str| {
+        settings.break_glass_users.iter().any(|name| name == user)
+            && settings.break_glass_groups.iter().any(|name| name == group)
+    };
+    assert!(is_break_glass("root@example.org", "oidc:admins"));
+    assert_eq!(settings.session_timeout.as_secs(), 600);
+    assert_eq!(settings.housekeepers.len(), 2);
+    let serve: ServeArgs = as_the_program_reads_it(&rendered);
+    assert_eq!(serve.limits().unwrap().connections, 1000);
+    let backfill: BackfillArgs = as_the_program_reads_it(&rendered);
+    let options = backfill.options().unwrap();
+    assert_eq!(options.namespaces, ["hobbyfarm-system", "other"]);
+    assert_eq!((options.after.as_secs(), options.unparsable), (60, Unparsable::Keep));
+}
+
+#[test]
+fn defaults_of_the_chart_are_those_of_the_program() {
+    let values: Value = serde_saphyr::from_str(&std::fs::read_to_string(chart().join("values.yaml")).unwrap()).unwrap();
+    assert_eq!(values["mode"], default("mode"));
+    assert_eq!(values["backfill"]["after"], default("backfill-after"));
+    assert_eq!(values["backfill"]["unparsable"].to_string(), default("backfill-unparsable"));
+    let rendered = template(&[]);
+    let lease = rendered.of_kind("Lease").next().unwrap();
+    assert_eq!(lease["metadata"]["name"], default("backfill-lease"));
+    let rendered = template(&["--set=certificate.source=self-managed"]);
+    let secret = rendered.of_kind("Secret").next().unwrap();
+    assert_eq!(secret["metadata"]["name"], default("tls-secret"));
+    assert_eq!((secret.get("data"), secret.get("stringData")), (None, None), "what it holds is the program's");
+}
+
+#[test]
+fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
+    let accounts = r#"--set-json=hobbyfarm={"namespace": "training", "serviceAccounts": ["writer", "legacy/hobbyfarm-gargantua"]}"#;
+    let rendered = template(&[accounts]);
+    let settings = as_the_program_reads_it::<PolicyArgs>(&rendered).settings();
+    let users = ["system:serviceaccount:training:writer", "system:serviceaccount:legacy:hobbyfarm-gargantua"];
+    assert_eq!(settings.service_accounts.len(), users.len());
+    for (pattern, user) in settings.service_accounts.iter().zip(users) {
+        assert!(pattern.matches(&Requester::parse(user)), "{user}");
+    }
+    let is_hobbyfarm =
+        format!("has(request.userInfo.uid) && request.userInfo.username in [ '{}', '{}']", users[0], users[1]);
+    let webhooks = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
+    assert_eq!(webhooks[0]["matchConditions"][0]["expression"], format!("!({is_hobbyfarm})"));
+    assert_eq!(webhooks[1]["matchConditions"][0]["expression"], is_hobbyfarm);
+}
+
+#[rstest]
+#[case::split("split", &["Fail", "Ignore"])]
+#[case::open("open", &["Ignore", "Ignore"])]
+#[case::closed("closed", &["Fail", "Fail"])]
+fn a_failure_policy_is_a_word_for_both_entries(#[case] policy: &str, #[case] expected: &[&str]) {
+    for (version, entries) in [("1.28.0", 2), ("1.27.0", 1)] {
+        let rendered =
+            template(&[&format!("--set=webhooks.failurePolicy={policy}"), &format!("--kube-version={version}")]);
+        let webhooks = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
+        let found: Vec<_> = webhooks.as_array().unwrap().iter().map(|entry| &entry["failurePolicy"]).collect();
+        assert_eq!(found, expected[..entries], "{version}");
+        let mutate = &rendered.named("MutatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"][0];
+        assert_eq!(mutate["failurePolicy"], "Ignore", "a missed repair is no reason to refuse");
+    }
+}
+
+#[test]
+fn a_changed_configuration_makes_new_pods_and_an_unchanged_one_does_not() {
+    let template_of = |arguments: &[&str]| deployment(&template(arguments)).spec.unwrap().template;
+    assert_eq!(template_of(&[]), template_of(&["--set=mode=enforce"]));
+    assert_ne!(template_of(&[]), template_of(&["--set=mode=warn"]));
+    for arguments in [&[][..], &["--set=mode=warn"]] {
+        let rendered = template(arguments);
+        let volumes = pod(&rendered).volumes.unwrap();
+        let volume = volumes.iter().find(|volume| volume.name == "config").unwrap();
+        rendered.named("ConfigMap", &volume.config_map.as_ref().unwrap().name);
+    }
+}
+
+#[test]
+fn an_existing_secret_is_mounted_and_its_authority_trusted() {
+    use base64::Engine;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    std::fs::write(&file, pem).unwrap();
+    let authority = format!("--set-file=certificate.caBundle={}", file.display());
+    let rendered = template(&["--set=certificate.source=secret,certificate.secretName=ours", &authority]);
+    let expected = base64::engine::general_purpose::STANDARD.encode(pem);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let configuration = rendered.named(kind, "hobbyfarm-session-webhook");
+        assert_eq!(configuration["metadata"].get("annotations"), None);
+        for entry in configuration["webhooks"].as_array().unwrap() {
+            assert_eq!(entry["clientConfig"]["caBundle"], expected);
+        }
+    }
+    let volume = pod(&rendered).volumes.unwrap().remove(0);
+    assert_eq!(volume.secret.unwrap().secret_name.as_deref(), Some("ours"));
+    assert_eq!(rendered.of_kind("Certificate").count() + rendered.of_kind("Issuer").count(), 0);
+    assert!(!container(&rendered).args.unwrap().iter().any(|arg| arg.starts_with("--tls")));
+}
+
+#[test]
+fn an_issuer_of_the_users_own_takes_the_place_of_the_authority() {
+    let rendered = template(&["--set=certificate.issuerRef.kind=ClusterIssuer,certificate.issuerRef.name=company"]);
+    let certificates: Vec<_> = rendered.of_kind("Certificate").collect();
+    assert_eq!(certificates.len(), 1);
+    let issuer = json!({"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "company"});
+    assert_eq!(certificates[0]["spec"]["issuerRef"], issuer);
+    assert_eq!(rendered.of_kind("Issuer").count(), 0);
+}
+
+#[rstest]
+#[case(&[], concat!("hobbyfarm-session-webhook:", env!("CARGO_PKG_VERSION")))]
+#[case(&["--set=image.repository=r:5000/i,image.tag=t"], "r:5000/i:t")]
+#[case(&["--set=image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123"],
+    "hobbyfarm-session-webhook@sha256:0123456789012345678901234567890123456789012345678901234567890123")]
+fn the_image_is_named_by_tag_or_by_digest(#[case] arguments: &[&str], #[case] expected: &str) {
+    assert_eq!(container(&template(arguments)).image.as_deref(), Some(expected));
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_program() {
+    let text = std::fs::read_to_string(root().join("manifests/chart/Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(
+        (&chart["version"], &chart["appVersion"]),
+        (&json!(env!("CARGO_PKG_VERSION")), &json!(env!("CARGO_PKG_VERSION")))
+    );
+}
+
+#[test]
+fn an_autoscaler_decides_how_many_pods_there_are() {
+    assert_eq!(deployment(&template(&["--set=replicas=3"])).spec.unwrap().replicas, Some(3));
+    let rendered = everything();
+    assert_eq!(deployment(&rendered).spec.unwrap().replicas, None, "or each upgrade would reset it");
+    let autoscaler = rendered.named("HorizontalPodAutoscaler", "session-webhook");
+    assert_eq!(
+        autoscaler["spec"]["scaleTargetRef"]["name"],
+        rendered.of_kind("Deployment").next().unwrap()["metadata"]["name"]
+    );
+}
+
+#[test]
+fn what_is_said_about_pods_reaches_them() {
+    let rendered = everything();
+    let template = deployment(&rendered).spec.unwrap().template;
+    let metadata = template.metadata.unwrap();
+    assert_eq!(metadata.annotations.unwrap()["example.org/scrape"], "true");
+    let labels = metadata.labels.unwrap();
+    assert_eq!((labels["team"].as_str(), labels["sidecar.example.org/inject"].as_str()), ("platform", "false"));
+    let pod = pod(&rendered);
+    assert_eq!(pod.priority_class_name.as_deref(), Some("system-cluster-critical"));
+    assert_eq!(pod.node_selector.unwrap()["kubernetes.io/os"], "linux");
+    assert_eq!(pod.tolerations.unwrap().len(), 1);
+    assert!(pod.affinity.unwrap().pod_anti_affinity.is_some());
+    assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry");
+    let container = container(&rendered);
+    assert_eq!(container.args.unwrap().last().unwrap(), "--client-ca=/client-ca/ca.crt");
+    let names: Vec<_> = container.env.unwrap().into_iter().map(|variable| variable.name).collect();
+    assert_eq!(names, ["POD_NAMESPACE", "SESSION_WEBHOOK_OWN_SERVICE_ACCOUNT", "RUST_BACKTRACE", "NODE"]);
+    assert!(container.volume_mounts.unwrap().iter().any(|mount| mount.mount_path == "/client-ca"));
+    for object in &rendered.objects {
+        assert_eq!(object["metadata"]["labels"]["team"], "platform", "{object}");
+        assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/name"], "session-webhook", "{object}");
+    }
+}
+
+#[test]
+fn a_label_never_takes_the_place_of_one_that_pods_are_selected_by() {
+    let rendered =
+        template(&["--set=podLabels.app\\.kubernetes\\.io/name=other,labels.app\\.kubernetes\\.io/name=other"]);
+    let spec = deployment(&rendered).spec.unwrap();
+    let labels = spec.template.metadata.unwrap().labels.unwrap();
+    assert!(spec.selector.match_labels.unwrap().iter().all(|(key, value)| labels.get(key) == Some(value)));
+}
+
+#[test]
+fn a_platform_that_chooses_the_user_can_be_left_to_do_so() {
+    let rendered =
+        template(&["--set-json=podSecurityContext={\"runAsUser\": null, \"runAsGroup\": null, \"fsGroup\": null}"]);
+    let context = pod(&rendered).security_context.unwrap();
+    assert_eq!((context.run_as_user, context.run_as_group, context.fs_group), (None, None, None));
+    assert_eq!(context.run_as_non_root, Some(true));
+}
+
+#[test]
+fn without_a_reason_to_speak_to_the_api_server_there_is_no_token_and_no_right() {
+    let rendered = template(&["--set=backfill.enabled=false"]);
+    assert_eq!(pod(&rendered).automount_service_account_token, Some(false));
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Lease"] {
+        assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
+    }
+    let arguments = ["serve", "--config=/etc/session-webhook/config.yaml"];
+    assert_eq!(container(&rendered).args.unwrap(), arguments);
+}
+
+#[test]
+fn watched_namespaces_bind_the_rights_there_and_nowhere_else() {
+    let rendered = everything();
+    let of_backfill = |object: &&Value| object["roleRef"]["name"] == "hobbyfarm-session-webhook-backfill";
+    assert_eq!(rendered.of_kind("ClusterRoleBinding").filter(of_backfill).count(), 0);
+    let namespaces: Vec<_> =
+        rendered.of_kind("RoleBinding").filter(of_backfill).map(|object| &object["metadata"]["namespace"]).collect();
+    assert_eq!(namespaces, ["hobbyfarm-system", "other"]);
+}
+
+#[test]
+fn another_account_is_the_same_in_the_pod_and_in_every_binding() {
+    let arguments = ["--set=serviceAccount.name=guard,serviceAccount.create=false,certificate.source=self-managed"];
+    let rendered = template(&arguments);
+    assert_eq!(rendered.of_kind("ServiceAccount").count(), 0);
+    assert_eq!(pod(&rendered).service_account_name.as_deref(), Some("guard"));
+    assert_eq!(container(&rendered).env.unwrap()[1].value.as_deref(), Some("$(POD_NAMESPACE)/guard"));
+    for kind in ["RoleBinding", "ClusterRoleBinding"] {
+        for binding in rendered.of_kind(kind) {
+            assert_eq!(binding["subjects"][0]["name"], "guard");
+        }
+    }
+}

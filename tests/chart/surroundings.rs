@@ -1,0 +1,152 @@
+//! What stands around the webhook: network, monitoring, the hook at the end, other charts.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::helm::{chart, template, template_of};
+use crate::render::Rendered;
+
+fn policy(arguments: &[&str]) -> Value {
+    let rendered = template(&[&["--set=networkPolicy.enabled=true"], arguments].concat());
+    rendered.named("NetworkPolicy", "session-webhook")["spec"].clone()
+}
+
+#[test]
+fn an_api_server_outside_the_pod_network_may_call_and_nobody_but_the_node_may_read_metrics() {
+    let policy = policy(&[]);
+    let rendered = template(&[]);
+    let pods = &rendered.of_kind("Deployment").next().unwrap()["spec"]["selector"];
+    assert_eq!(&policy["podSelector"], pods);
+    assert_eq!(policy["ingress"], json!([{"ports": [{"port": 8443, "protocol": "TCP"}]}]), "from anywhere");
+}
+
+#[test]
+fn only_the_api_server_is_spoken_to_and_only_where_there_is_a_reason() {
+    assert_eq!(policy(&["--set=backfill.enabled=false"])["egress"], json!([]));
+    let narrow = "--set=networkPolicy.apiServer.cidrs={192.0.2.7/32},networkPolicy.apiServer.ports={6443}";
+    for reason in ["certificate.source=cert-manager", "certificate.source=self-managed,backfill.enabled=false"] {
+        let policy = policy(&[narrow, "--set", reason]);
+        let expected =
+            json!([{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}], "ports": [{"port": 6443, "protocol": "TCP"}]}]);
+        assert_eq!(policy["egress"], expected, "{reason}");
+    }
+}
+
+#[test]
+fn prometheus_is_let_in_where_it_is_named() {
+    let peer = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
+    let policy = policy(&[&format!("--set-json=networkPolicy.opsFrom={peer}")]);
+    assert_eq!(policy["ingress"][1], json!({"ports": [{"port": 8080, "protocol": "TCP"}], "from": peer}));
+}
+
+#[test]
+fn a_monitor_finds_the_pods_by_a_port_that_they_have() {
+    let ports = |rendered: &Rendered| {
+        let pod = &rendered.of_kind("Deployment").next().unwrap()["spec"]["template"];
+        let ports = pod["spec"]["containers"][0]["ports"].as_array().unwrap().clone();
+        (pod["metadata"]["labels"].clone(), ports.into_iter().map(|port| port["name"].clone()).collect::<Vec<_>>())
+    };
+    let selects = |selector: &Value, labels: &Value| {
+        selector.as_object().unwrap().iter().all(|(key, value)| labels[key] == *value)
+    };
+    let rendered = template(&["--set=metrics.monitor=PodMonitor"]);
+    let monitor = &rendered.named("PodMonitor", "session-webhook")["spec"];
+    let (labels, names) = ports(&rendered);
+    assert!(selects(&monitor["selector"]["matchLabels"], &labels));
+    assert!(names.contains(&monitor["podMetricsEndpoints"][0]["port"]));
+
+    let rendered = template(&["--set=metrics.monitor=ServiceMonitor,metrics.labels.release=prometheus"]);
+    let object = rendered.named("ServiceMonitor", "session-webhook");
+    assert_eq!(object["metadata"]["labels"]["release"], "prometheus");
+    let monitor = &object["spec"];
+    let service = rendered.named("Service", "session-webhook-metrics");
+    let (labels, names) = ports(&rendered);
+    let selector = &monitor["selector"]["matchLabels"];
+    assert!(selects(selector, &service["metadata"]["labels"]));
+    assert!(!selects(selector, &rendered.named("Service", "session-webhook")["metadata"]["labels"]));
+    assert!(selects(&service["spec"]["selector"], &labels));
+    assert_eq!(monitor["endpoints"][0]["port"], service["spec"]["ports"][0]["name"]);
+    assert!(names.contains(&service["spec"]["ports"][0]["targetPort"]));
+}
+
+/// A copy of the chart without its files, for tests to lay some of their own.
+fn copy_of_the_chart(to: &Path) {
+    for folder in ["", "templates"] {
+        fs::create_dir_all(to.join(folder)).unwrap();
+        for entry in fs::read_dir(chart().join(folder)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), to.join(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn alerts_and_dashboard_are_the_files_that_the_chart_carries() {
+    let both = "--set=alerts.enabled=true,alerts.labels.role=rules,dashboard.enabled=true";
+    let copy = tempfile::tempdir().unwrap();
+    copy_of_the_chart(copy.path());
+    let without = template_of(copy.path(), &["--no-hooks", both]);
+    assert_eq!(without.of_kind("PrometheusRule").count() + without.of_kind("ConfigMap").count(), 1);
+
+    fs::create_dir(copy.path().join("files")).unwrap();
+    let alerts = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up == 0\n        annotations:\n          \
+                  summary: '{{ $labels.pod }} is down'\n";
+    let dashboard = "{\n  \"title\": \"{{ pod }}\"\n}\n";
+    fs::write(copy.path().join("files/alerts.yaml"), alerts).unwrap();
+    fs::write(copy.path().join("files/dashboard.json"), dashboard).unwrap();
+    let rendered = template_of(copy.path(), &["--no-hooks", both]);
+    let rule = rendered.named("PrometheusRule", "session-webhook");
+    assert_eq!(rule["metadata"]["labels"]["role"], "rules");
+    assert_eq!(rule["spec"], serde_saphyr::from_str::<Value>(alerts).unwrap(), "Prometheus' own templates stay");
+    let map = rendered.named("ConfigMap", "session-webhook-dashboard");
+    assert_eq!(map["data"]["session-webhook.json"], dashboard);
+    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+    let off = template_of(copy.path(), &["--no-hooks"]);
+    assert_eq!(off.of_kind("PrometheusRule").count() + off.of_kind("ConfigMap").count(), 1);
+}
+
+/// Whoever applies all that `helm template` prints must not get a weaker webhook for it.
+#[test]
+fn the_hook_says_what_the_installed_configurations_say() {
+    for source in ["cert-manager", "self-managed"] {
+        let source = format!("--set=certificate.source={source}");
+        let rendered = template_of(&chart(), &[&source]);
+        for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+            let (hooks, installed): (Vec<_>, Vec<_>) = rendered
+                .of_kind(kind)
+                .cloned()
+                .partition(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_string());
+            assert_eq!((hooks.len(), installed.len()), (1, 1), "of Helm 3");
+            let mut hook = hooks[0].clone();
+            let annotations = hook["metadata"]["annotations"].as_object_mut().unwrap();
+            assert_eq!(annotations.remove("helm.sh/hook"), Some(json!("pre-delete")));
+            let policy = annotations.remove("helm.sh/hook-delete-policy");
+            assert_eq!(policy, Some(json!("before-hook-creation,hook-succeeded")));
+            if annotations.is_empty() {
+                hook["metadata"].as_object_mut().unwrap().remove("annotations");
+            }
+            assert_eq!(hook, installed[0]);
+        }
+    }
+    let without = template_of(&chart(), &["--set=preDeleteHook=false"]);
+    assert_eq!(without.objects.len(), template(&[]).objects.len());
+}
+
+#[test]
+fn another_chart_can_depend_on_this_one() {
+    let parent = tempfile::tempdir().unwrap();
+    copy_of_the_chart(&parent.path().join("charts/guard"));
+    let depends = "apiVersion: v2\nname: parent\nversion: 0.1.0\ndependencies:\n  - name: hobbyfarm-session-webhook\n    \
+                   version: '*'\n    condition: hobbyfarm-session-webhook.enabled\n";
+    fs::write(parent.path().join("Chart.yaml"), depends).unwrap();
+    let values = "global: {registry: example.org}\nhobbyfarm-session-webhook: {enabled: true, mode: warn}\n";
+    fs::write(parent.path().join("values.yaml"), values).unwrap();
+    let rendered = template_of(parent.path(), &["--no-hooks"]);
+    assert_eq!(rendered.objects.len(), template(&[]).objects.len());
+    assert!(
+        rendered.of_kind("ConfigMap").next().unwrap()["data"]["config.yaml"].as_str().unwrap().contains("mode: warn")
+    );
+}

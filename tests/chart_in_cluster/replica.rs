@@ -1,0 +1,71 @@
+//! One pod's program, as the installed Deployment would run it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::objects::{collection, deployment, read};
+use crate::process::{Process, eventually, free_port};
+use crate::verbs::accepts;
+use crate::world::{NAMESPACE, PATIENCE, World};
+use crate::writer::Request;
+
+pub(crate) struct Replica {
+    process: Process,
+    ops: String,
+}
+
+impl Replica {
+    /// Starts the program with the arguments, the configuration and the account of the installed Deployment.
+    pub(crate) async fn start(world: &World) -> Self {
+        let pod = deployment(world).await["spec"]["template"]["spec"].clone();
+        let map = pod["volumes"].as_array().unwrap().iter().find_map(|volume| volume["configMap"]["name"].as_str());
+        let map = read(world, &format!("{}/{}", collection("v1", "configmaps"), map.unwrap())).await;
+        let file = world.folder.join("config.yaml");
+        fs::write(&file, map["data"]["config.yaml"].as_str().unwrap()).unwrap();
+        let arguments = pod["containers"][0]["args"].as_array().unwrap().iter().map(|argument| {
+            let argument = argument.as_str().unwrap();
+            if argument.starts_with("--config=") { format!("--config={}", file.display()) } else { argument.to_owned() }
+        });
+        let ops = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+        command
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig(world, pod["serviceAccountName"].as_str().unwrap()).await)
+            .args(arguments)
+            .args(["--listen", &format!("127.0.0.1:{}", free_port()), "--ops-listen", &ops, "--drain-delay=0s"]);
+        Self { process: Process::start("session-webhook", &world.folder, &mut command), ops }
+    }
+
+    /// Waits until it serves, with each `caBundle` in place.
+    pub(crate) async fn is_ready(&mut self) {
+        let url = format!("http://{}/readyz", self.ops);
+        eventually("the replica is ready", PATIENCE, async || {
+            self.process.assert_running();
+            reqwest::get(&url).await.ok().filter(|response| response.status().is_success()).map(drop)
+        })
+        .await;
+    }
+
+    /// Ends it as a kubelet does.
+    pub(crate) async fn end(mut self) {
+        self.process.terminate();
+        eventually("the replica ends", PATIENCE, async || self.process.has_ended()).await;
+    }
+}
+
+/// With the token of the pods' account, and the namespace that a pod finds beside it.
+async fn kubeconfig(world: &World, account: &str) -> PathBuf {
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let path = format!("{}/{account}/token", collection("v1", "serviceaccounts"));
+    let token = accepts(&world.admin, Request::post(path, request)).await.body["status"]["token"].clone();
+    let admin = fs::read_to_string(world.cluster.admin_kubeconfig()).unwrap();
+    let mut config: Value = serde_json::from_str(&admin).unwrap();
+    config["users"][0]["user"] = json!({"token": token});
+    config["contexts"][0]["context"]["namespace"] = json!(NAMESPACE);
+    let file = world.folder.join("session-webhook.kubeconfig");
+    fs::write(&file, config.to_string()).unwrap();
+    file
+}

@@ -1,0 +1,256 @@
+//! What installing is like.
+
+use std::fs;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use serde_json::Value;
+
+use crate::objects::{
+    ADMISSION, Deletions, WEBHOOKS, collection, configuration, deployment, names, read, replica_sets,
+};
+use crate::process::eventually;
+use crate::replica::Replica;
+use crate::world::{Engine, NAMESPACE, PATIENCE, RELEASE, World, chart, repository};
+
+/// One thing that holds in a cluster.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) run: for<'a> fn(&'a World) -> LocalBoxFuture<'a, ()>,
+}
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const ALL: &[Scenario] =
+            &[$(Scenario { name: stringify!($name), run: |world| $name(world).boxed_local() }),*];
+    };
+}
+
+scenarios![
+    the_server_accepts_every_object_of_the_chart,
+    an_install_differs_in_nothing_from_what_was_rendered,
+    a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back,
+    an_uninstall_takes_the_webhooks_away_before_the_pods_and_leaves_nothing,
+    what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release,
+    a_second_release_is_refused,
+    an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
+];
+
+const SOURCES: [&str; 2] = ["--set=certificate.source=cert-manager", "--set=certificate.source=self-managed"];
+
+fn install(world: &World, values: &[&str]) -> String {
+    world.helm(&[&["install", RELEASE, &chart()], values].concat()).succeeds().stdout
+}
+
+fn upgrade(world: &World, values: &[&str]) {
+    world.helm(&[&["upgrade", RELEASE, &chart()], values].concat()).succeeds();
+}
+
+fn uninstall(world: &World) {
+    world.helm(&["uninstall", RELEASE]).succeeds();
+}
+
+const ENGINES: [Engine; 2] = [Engine::Helm3, Engine::Helm4];
+
+async fn the_server_accepts_every_object_of_the_chart(world: &World) {
+    world.make_namespace().await;
+    let everything = format!("--values={}", repository().join("tests/chart/everything.yaml").display());
+    let given = ["--set=certificate.source=secret", "--set=certificate.caBundle=-----BEGIN CERTIFICATE-----"];
+    for values in [
+        &[][..],
+        &SOURCES[1..],
+        &given,
+        &["--set=metrics.monitor=PodMonitor"],
+        &[&everything],
+        &[&everything, SOURCES[1]],
+    ] {
+        let rendered = world.rendered(values);
+        let apply = ["apply", "--dry-run=server", "--validate=true", "-f", "-"];
+        let outcome = world.kubectl.run_with(&apply, &rendered, "false").succeeds();
+        let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
+        assert_eq!(outcome.stdout.lines().count(), objects, "{outcome:?}");
+        assert!(outcome.stdout.lines().all(|line| line.ends_with("created (server dry run)")), "{outcome:?}");
+    }
+    world.remove_namespace();
+}
+
+async fn an_install_differs_in_nothing_from_what_was_rendered(world: &World) {
+    let before = world.inventory();
+    for source in SOURCES {
+        world.make_namespace().await;
+        let notes = install(world, &[source]);
+        for hint in ["session-webhook doctor", "kubectl create --dry-run=server -f -"] {
+            assert!(notes.contains(hint), "{notes}");
+        }
+        let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&[source]), "false");
+        assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
+        uninstall(world);
+        world.remove_namespace();
+        world.is_as_it_was(&before).await;
+    }
+}
+
+async fn a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back(world: &World) {
+    world.make_namespace().await;
+    let before = world.inventory();
+    install(world, &[]);
+    let first = replica_sets(world, 1).await;
+    let generation = deployment(world).await["metadata"]["generation"].clone();
+
+    upgrade(world, &[]);
+    assert_eq!(deployment(world).await["metadata"]["generation"], generation, "nothing changed, nothing rolls");
+
+    upgrade(world, &["--set=mode=warn"]);
+    let second = replica_sets(world, 2).await;
+    let config =
+        |set: &Value| set["spec"]["template"]["spec"]["volumes"][1]["configMap"]["name"].as_str().unwrap().to_owned();
+    assert_ne!(config(&second[1]), config(&first[0]));
+    let map = read(world, &format!("{}/{}", collection("v1", "configmaps"), config(&second[1]))).await;
+    assert!(map["data"]["config.yaml"].as_str().unwrap().contains("mode: warn"), "{map}");
+
+    world.helm(&["rollback", RELEASE, "1"]).succeeds();
+    eventually("the first ReplicaSet is the newest again", PATIENCE, async || {
+        let sets = replica_sets(world, 2).await;
+        (sets[1]["metadata"]["name"] == first[0]["metadata"]["name"]).then_some(())
+    })
+    .await;
+    let maps = names(world, &collection("v1", "configmaps")).await;
+    assert!(maps.contains(&config(&first[0])) && !maps.contains(&config(&second[1])), "{maps:?}");
+    let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&[]), "false");
+    assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
+
+    uninstall(world);
+    world.is_as_it_was(&before).await;
+    world.remove_namespace();
+}
+
+async fn an_uninstall_takes_the_webhooks_away_before_the_pods_and_leaves_nothing(world: &World) {
+    for engine in ENGINES {
+        uninstalls_in_order(world, engine).await;
+    }
+}
+
+async fn uninstalls_in_order(world: &World, engine: Engine) {
+    world.make_namespace().await;
+    let before = world.inventory();
+    world.helm_of(engine, &["install", RELEASE, &chart()]).succeeds();
+    replica_sets(world, 1).await;
+    let mut deployments = Deletions::of(world, &collection("apps/v1", "deployments")).await;
+    let mut services = Deletions::of(world, &collection("v1", "services")).await;
+    let mut configurations = Vec::new();
+    for kind in WEBHOOKS {
+        configurations.push(Deletions::of(world, &format!("{ADMISSION}/{kind}")).await);
+    }
+    world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
+    let pods_go = deployments.first_of("session-webhook").await.min(services.first_of("session-webhook").await);
+    for mut configuration in configurations {
+        assert!(configuration.first_of("hobbyfarm-session-webhook").await < pods_go);
+    }
+    world.is_as_it_was(&before).await;
+    world.remove_namespace();
+}
+
+async fn what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release(world: &World) {
+    for engine in ENGINES {
+        keeps_what_the_program_wrote(world, engine).await;
+    }
+}
+
+async fn keeps_what_the_program_wrote(world: &World, engine: Engine) {
+    world.make_namespace().await;
+    let before = world.inventory();
+    world.helm_of(engine, &["install", RELEASE, &chart(), SOURCES[1]]).succeeds();
+    let mut replica = Replica::start(world).await;
+    replica.is_ready().await;
+    let lease = collection("coordination.k8s.io/v1", "leases") + "/session-webhook-backfill";
+    let secret = collection("v1", "secrets") + "/session-webhook-self-managed";
+    eventually("the replica leads", PATIENCE, async || {
+        read(world, &lease).await["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(drop)
+    })
+    .await;
+    let kept = read(world, &secret).await["data"].clone();
+    assert!(kept["tls.crt"].is_string(), "the program uses the Secret that the chart brings");
+    let bundles = async || {
+        let mut bundles = Vec::new();
+        for kind in WEBHOOKS {
+            for entry in configuration(world, kind).await["webhooks"].as_array().unwrap() {
+                bundles.push(entry["clientConfig"]["caBundle"].clone());
+            }
+        }
+        bundles
+    };
+    let trusted = bundles().await;
+    assert!(trusted.iter().all(Value::is_string), "{trusted:?}");
+
+    // The program must not get the chance to put right what an upgrade breaks.
+    replica.end().await;
+    world.helm_of(engine, &["upgrade", RELEASE, &chart(), SOURCES[1], "--set=mode=warn"]).succeeds();
+    world.helm_of(engine, &["rollback", RELEASE, "1"]).succeeds();
+    assert_eq!(read(world, &secret).await["data"], kept);
+    assert_eq!(bundles().await, trusted);
+    let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&[SOURCES[1]]), "false");
+    assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
+
+    world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
+    world.is_as_it_was(&before).await;
+    world.remove_namespace();
+}
+
+/// Two would judge each Session twice, so names are fixed, and Helm sees that they are taken.
+async fn a_second_release_is_refused(world: &World) {
+    world.make_namespace().await;
+    install(world, &[]);
+    let before = world.inventory();
+    let outcome = world.helm(&["install", "another", &chart()]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("cannot be imported into the current release"), "{outcome:?}");
+    world.is_as_it_was(&before).await;
+    uninstall(world);
+    world.remove_namespace();
+}
+
+async fn an_overlay_differs_in_nothing_once_applied_and_leaves_nothing(world: &World) {
+    let before = world.inventory();
+    for overlay in ["cert-manager", "self-managed", "fail-open"] {
+        let folder = for_this_server(world, overlay);
+        world.kubectl.run(&["apply", "-k", &folder]).succeeds();
+        let diff = world.kubectl.run(&["diff", "-k", &folder]);
+        assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{overlay}: {diff:?}");
+
+        if overlay == "self-managed" {
+            let mut replica = Replica::start(world).await;
+            replica.is_ready().await;
+            replica.end().await;
+            let secret = collection("v1", "secrets") + "/session-webhook-self-managed";
+            let kept = read(world, &secret).await["data"].clone();
+            world.kubectl.run(&["apply", "-k", &folder]).succeeds();
+            assert_eq!(read(world, &secret).await["data"], kept);
+            let diff = world.kubectl.run(&["diff", "-k", &folder]);
+            assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{overlay}: {diff:?}");
+        }
+        world.kubectl.run(&["delete", "-k", &folder, "--timeout=60s"]).succeeds();
+        world.is_as_it_was(&before).await;
+    }
+    assert!(!names(world, "/api/v1/namespaces").await.contains(&NAMESPACE.to_owned()));
+}
+
+/// The overlay, with the components that `manifests/README.md` names for servers like this one.
+fn for_this_server(world: &World, overlay: &str) -> String {
+    let mut components = Vec::new();
+    if world.is_before(28) {
+        components.push("without-match-conditions");
+    }
+    if world.is_before(21) {
+        components.push("policy-v1beta1");
+    }
+    let folder = world.folder.join(format!("overlay-{overlay}"));
+    fs::create_dir_all(&folder).unwrap();
+    // kustomize takes relative paths alone.
+    let ups = "../".repeat(folder.components().count() - 1);
+    let manifests = repository().join("manifests");
+    let manifests = format!("{ups}{}", manifests.strip_prefix("/").unwrap().display());
+    let components: Vec<_> = components.iter().map(|name| format!("{manifests}/components/{name}")).collect();
+    let text = format!("resources: [{manifests}/overlays/{overlay}]\ncomponents: [{}]\n", components.join(", "));
+    fs::write(folder.join("kustomization.yaml"), text).unwrap();
+    folder.display().to_string()
+}

@@ -1,0 +1,160 @@
+//! What would be seen of a sound installation of the shipped manifests.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use session_webhook::core::doctor::{
+    Account, Bundle, BundleState, Check, Clock, Definition, Endpoint, Facts, Id, Installed, Leaf, Look, Names,
+    Presented, Probe, Rbac, SecretSource, Served, Status, WritingRights, examine,
+};
+use session_webhook::core::installation::{ENTRIES, NAMESPACE};
+use session_webhook::core::settings::{Dialect, Settings};
+
+pub(crate) const NOW: &str = "2026-11-25T12:00:00Z";
+
+pub(crate) fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+/// So many days from now.
+pub(crate) fn day(days: i64) -> Timestamp {
+    now() + SignedDuration::from_hours(24 * days)
+}
+
+/// The objects in a file of `manifests`, in the namespace that the overlays install into.
+pub(crate) fn manifest(file: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests").join(file);
+    let text = std::fs::read_to_string(path).unwrap().replace("namespace: default", &format!("namespace: {NAMESPACE}"));
+    serde_saphyr::from_multiple(&text).unwrap()
+}
+
+pub(crate) fn one(file: &str) -> Value {
+    manifest(file).remove(0)
+}
+
+pub(crate) fn leaf(subject: &str, days: i64) -> Leaf {
+    Leaf {
+        subject: subject.to_owned(),
+        issuer: "CN=session-webhook-ca".to_owned(),
+        serial: "01".to_owned(),
+        names: vec![format!("session-webhook.{NAMESPACE}.svc")],
+        not_before: day(-10),
+        not_after: day(days),
+    }
+}
+
+/// A server that does all as it should.
+fn served(pod: &str) -> Served {
+    let presented = Presented {
+        leaf: leaf("CN=session-webhook", 80),
+        for_name: true,
+        trusted: vec![true; ENTRIES.len()],
+        clock: Some(Clock { there: now(), here: now() }),
+    };
+    Served { from: format!("pod {pod}"), presented: Ok(presented) }
+}
+
+pub(crate) fn refusal() -> Probe {
+    Probe::Answer {
+        code: 403,
+        message: "admission webhook \"validate.session-webhook.hobbyfarm.io\" denied the request: ManualCreate: user \
+                  \"alice\" may not create Session \"hobbyfarm-system/(generated name)\": only HobbyFarm writes Sessions"
+            .to_owned(),
+        warnings: Vec::new(),
+        user: Some("alice".to_owned()),
+        namespace: "hobbyfarm-system".to_owned(),
+    }
+}
+
+/// The answer to a create that is let pass.
+pub(crate) fn allowed(warnings: &[&str], user: &str) -> Probe {
+    Probe::Answer {
+        code: 201,
+        message: String::new(),
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+        user: Some(user.to_owned()),
+        namespace: "hobbyfarm-system".to_owned(),
+    }
+}
+
+pub(crate) fn answer(code: u16, message: &str) -> Probe {
+    let (message, namespace) = (message.to_owned(), "hobbyfarm-system".to_owned());
+    Probe::Answer { code, message, warnings: Vec::new(), user: None, namespace }
+}
+
+/// The rights that `components/backfill` gives.
+pub(crate) fn shipped_rbac(component: &str) -> Rbac {
+    let mut rbac = Rbac::default();
+    for mut object in manifest(&format!("components/{component}/rbac.yaml")) {
+        let list = match object["kind"].as_str().unwrap() {
+            "ClusterRole" => &mut rbac.cluster_roles,
+            "ClusterRoleBinding" => &mut rbac.cluster_role_bindings,
+            "Role" => &mut rbac.roles,
+            _ => &mut rbac.role_bindings,
+        };
+        // kustomize does it.
+        object["metadata"]["namespace"] = json!(NAMESPACE);
+        list.push(object);
+    }
+    rbac
+}
+
+pub(crate) fn sound() -> Facts {
+    let config: Value = one("base/config.yaml");
+    let accounts: Vec<_> = config["service-account"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    let settings = Settings {
+        service_accounts: accounts.iter().map(|account| account.parse().unwrap()).collect(),
+        own_service_account: Some(format!("{NAMESPACE}/session-webhook").parse().unwrap()),
+        ..Settings::default()
+    };
+    let bundle = |name: &str| Bundle {
+        entry: name.to_owned(),
+        state: BundleState::Certificates(vec![leaf("CN=session-webhook-ca", 3000)]),
+    };
+    let endpoint =
+        |pod: &str| Endpoint { address: "10.1.0.1".to_owned(), port: 8443, ready: true, pod: Some(pod.to_owned()) };
+    let rights = Some(WritingRights { create: true, update: true, update_status: true });
+    Facts {
+        names: Names::default(),
+        version: (1, 30),
+        configurations: [
+            Look::Found(one("base/mutating-webhook.yaml")),
+            Look::Found(one("base/validating-webhook.yaml")),
+        ],
+        service: Look::Found(one("base/service.yaml")),
+        endpoints: Look::Found(vec![endpoint("a"), endpoint("b")]),
+        deployment: Look::Found("session-webhook".to_owned()),
+        installed: Ok(Installed {
+            settings,
+            secret: SecretSource::Mounted("session-webhook-tls".to_owned()),
+            configuration: "hobbyfarm-session-webhook".to_owned(),
+            backfill: Some(("session-webhook-backfill".to_owned(), Vec::new())),
+            audit: None,
+            account: "session-webhook".to_owned(),
+        }),
+        bundles: ENTRIES.iter().map(|entry| bundle(entry.name)).collect(),
+        served: vec![served("a"), served("b")],
+        secret: Look::Found(Some(leaf("CN=session-webhook", 80))),
+        definition: Look::Found(Definition {
+            versions: vec!["v1".to_owned()],
+            status_subresource: true,
+            dialect: Some(Dialect::Gargantua),
+        }),
+        accounts: Look::Found(accounts.iter().map(|name| Account { name: (*name).to_owned(), rights }).collect()),
+        rbac: Look::Found(shipped_rbac("backfill")),
+        api_clock: Some(Clock { there: now(), here: now() }),
+        probe: refusal(),
+        now: now(),
+    }
+}
+
+/// The checks that came to this.
+pub(crate) fn with_status(checks: &[Check], status: Status) -> Vec<Id> {
+    checks.iter().filter(|check| check.status == status).map(|check| check.id).collect()
+}
+
+/// One check.
+pub(crate) fn check(facts: &Facts, id: Id) -> Check {
+    examine(facts).into_iter().find(|check| check.id == id).unwrap()
+}

@@ -1,0 +1,331 @@
+//! One fault each.
+
+use std::collections::HashSet;
+
+use jiff::SignedDuration;
+use rstest::rstest;
+use serde_json::{Value, json};
+use session_webhook::core::doctor::{
+    BundleState, Clock, Facts, Id, Installed, Look, Obstacle, Presented, Probe, SecretSource, Status, Told,
+    WritingRights, examine,
+};
+use session_webhook::core::settings::{Dialect, Mode};
+
+use crate::facts::{allowed, answer, check, day, leaf, now, one, refusal, shipped_rbac, sound, with_status};
+
+type Plant = fn(&mut Facts);
+
+fn configuration(facts: &mut Facts, index: usize) -> &mut Value {
+    let Look::Found(configuration) = &mut facts.configurations[index] else { panic!("it is there") };
+    configuration
+}
+
+/// The entry at this place of the validating configuration.
+fn validating(facts: &mut Facts, at: usize) -> &mut Value {
+    &mut configuration(facts, 1)["webhooks"][at]
+}
+
+fn mutating(facts: &mut Facts) -> &mut Value {
+    &mut configuration(facts, 0)["webhooks"][0]
+}
+
+fn both(facts: &mut Facts, change: fn(&mut Value)) {
+    (0..2).for_each(|at| change(validating(facts, at)));
+}
+
+fn installed(facts: &mut Facts) -> &mut Installed {
+    facts.installed.as_mut().unwrap()
+}
+
+fn presented(facts: &mut Facts) -> &mut Presented {
+    facts.served[1].presented.as_mut().unwrap()
+}
+
+fn role(name: &str, rule: &Value) -> Value {
+    json!({"metadata": {"name": name}, "rules": [rule]})
+}
+
+fn bind(facts: &mut Facts, role: Value, subject: &Value) {
+    let Look::Found(rbac) = &mut facts.rbac else { panic!("it is there") };
+    let role_ref = json!({"kind": "ClusterRole", "name": role["metadata"]["name"]});
+    rbac.cluster_roles.push(role);
+    rbac.cluster_role_bindings.push(json!({"metadata": {"name": "b"}, "roleRef": role_ref, "subjects": [subject]}));
+}
+
+fn own_account() -> Value {
+    json!({"kind": "ServiceAccount", "namespace": "hobbyfarm-session-webhook", "name": "session-webhook"})
+}
+
+#[test]
+fn a_sound_installation_has_nothing_to_mend() {
+    let checks = examine(&sound());
+    assert_eq!(with_status(&checks, Status::Sound).len(), 22, "{checks:#?}");
+    let names: HashSet<_> = checks.iter().map(|check| check.id.name()).collect();
+    assert_eq!(names.len(), 22, "each check is there once");
+}
+
+#[rstest]
+#[case::no_mutating(|f: &mut Facts| f.configurations[0] = Look::Absent, Id::MutatingConfiguration)]
+#[case::no_validating(|f: &mut Facts| f.configurations[1] = Look::Absent, Id::ValidatingConfiguration)]
+#[case::entry_renamed(|f: &mut Facts| validating(f, 0)["name"] = json!("other.hobbyfarm.io"), Id::ValidatingConfiguration)]
+#[case::no_status(|f: &mut Facts| both(f, |e| e["rules"][0]["resources"] = json!(["sessions"])), Id::Rules)]
+#[case::star_is_no_subresource(|f: &mut Facts| both(f, |e| e["rules"][0]["resources"] = json!(["*"])), Id::Rules)]
+#[case::no_update(|f: &mut Facts| both(f, |e| e["rules"][0]["operations"] = json!(["CREATE"])), Id::Rules)]
+#[case::other_group(|f: &mut Facts| mutating(f)["rules"][0]["apiGroups"] = json!(["hobbyfarm.com"]), Id::Rules)]
+#[case::other_scope(|f: &mut Facts| mutating(f)["rules"][0]["scope"] = json!("Cluster"), Id::Rules)]
+#[case::all_groups(|f: &mut Facts| mutating(f)["rules"][0]["apiGroups"] = json!(["*"]), Id::Rules)]
+#[case::deletes(|f: &mut Facts| both(f, |e| e["rules"][0]["operations"] = json!(["*"])), Id::Rules)]
+#[case::version_not_covered(|f: &mut Facts| both(f, |e| e["rules"][0]["apiVersions"] = json!(["v2"])), Id::Rules)]
+#[case::namespace_exempt(|f: &mut Facts| validating(f, 0)["namespaceSelector"] = json!({"matchLabels": {"a": "b"}}), Id::Selectors)]
+#[case::object_exempt(|f: &mut Facts| mutating(f)["objectSelector"] = json!({"matchLabels": {"a": "b"}}), Id::Selectors)]
+#[case::mutating_fails(|f: &mut Facts| mutating(f)["failurePolicy"] = json!("Fail"), Id::FailurePolicy)]
+#[case::hobbyfarm_fails(|f: &mut Facts| validating(f, 1)["failurePolicy"] = json!("Fail"), Id::FailurePolicy)]
+#[case::other_accounts(|f: &mut Facts| installed(f).settings.service_accounts.truncate(1), Id::Split)]
+#[case::no_entry_for_hobbyfarm(|f: &mut Facts| drop(configuration(f, 1)["webhooks"].as_array_mut().unwrap().remove(1)), Id::Split)]
+#[case::side_effects(|f: &mut Facts| validating(f, 0)["sideEffects"] = json!("Some"), Id::SideEffects)]
+#[case::timeout(|f: &mut Facts| mutating(f)["timeoutSeconds"] = json!(30), Id::Timeouts)]
+#[case::review_version(|f: &mut Facts| mutating(f)["admissionReviewVersions"] = json!(["v1beta1"]), Id::ReviewVersions)]
+#[case::path(|f: &mut Facts| mutating(f)["clientConfig"]["service"]["path"] = json!("/"), Id::ClientConfig)]
+#[case::two_servers(|f: &mut Facts| mutating(f)["clientConfig"]["service"]["name"] = json!("other"), Id::ClientConfig)]
+#[case::nobody_to_call(|f: &mut Facts| mutating(f)["clientConfig"] = json!({}), Id::ClientConfig)]
+#[case::no_service(|f: &mut Facts| f.service = Look::Absent, Id::Service)]
+#[case::no_such_port(|f: &mut Facts| if let Look::Found(s) = &mut f.service { s["spec"]["ports"][0]["port"] = json!(8443) }, Id::Service)]
+#[case::malformed(|f: &mut Facts| f.installed = Err(Told::Malformed("--mode: enfroce".to_owned())), Id::Deployment)]
+#[case::nobody_is_ready(|f: &mut Facts| if let Look::Found(e) = &mut f.endpoints { for e in e { e.ready = false } }, Id::Endpoints)]
+#[case::nobody_is_there(|f: &mut Facts| f.endpoints = Look::Absent, Id::Endpoints)]
+#[case::no_bundle(|f: &mut Facts| f.bundles[0].state = BundleState::Empty, Id::CaBundle)]
+#[case::garbage(|f: &mut Facts| f.bundles[2].state = BundleState::NoCertificate("no certificate".to_owned()), Id::CaBundle)]
+#[case::authority_expired(|f: &mut Facts| f.bundles[1].state = BundleState::Certificates(vec![leaf("CN=ca", -1)]), Id::CaBundle)]
+#[case::other_authority(|f: &mut Facts| presented(f).trusted[1] = false, Id::CaBundle)]
+#[case::refuses_connections(|f: &mut Facts| f.served[0].presented = Err(Obstacle::Failed("refused".to_owned())), Id::ServedCertificate)]
+#[case::expired(|f: &mut Facts| { presented(f).leaf.not_after = day(-1); f.served.remove(0); f.secret = Look::Found(Some(presented_leaf(f))) }, Id::ServedCertificate)]
+#[case::not_yet_valid(|f: &mut Facts| { f.served.truncate(1); f.served[0].presented.as_mut().unwrap().leaf.not_before = day(1); f.secret = Look::Found(Some(presented_leaf(f))) }, Id::ServedCertificate)]
+#[case::other_name(|f: &mut Facts| presented(f).for_name = false, Id::ServedCertificate)]
+#[case::no_secret(|f: &mut Facts| f.secret = Look::Absent, Id::Secret)]
+#[case::empty_secret(|f: &mut Facts| f.secret = Look::Found(None), Id::Secret)]
+#[case::other_certificate(|f: &mut Facts| presented(f).leaf.serial = "02".to_owned(), Id::Secret)]
+#[case::no_definition(|f: &mut Facts| { f.definition = Look::Absent; f.probe = Probe::NotSent }, Id::Definition)]
+#[case::other_dialect(|f: &mut Facts| installed(f).settings.dialect = Some(Dialect::Documented), Id::Definition)]
+#[case::no_account(|f: &mut Facts| no_rights(f, None), Id::Accounts)]
+#[case::no_rights(|f: &mut Facts| no_rights(f, Some(WritingRights { create: false, update: false, update_status: true })), Id::Accounts)]
+#[case::no_namespace(|f: &mut Facts| { no_rights(f, None); f.probe = answer(404, "namespaces \"hobbyfarm-system\" not found") }, Id::Accounts)]
+#[case::no_right_to_status(|f: &mut Facts| no_rights(f, Some(WritingRights { create: true, update: true, update_status: false })), Id::Accounts)]
+#[case::unbound(|f: &mut Facts| if let Look::Found(rbac) = &mut f.rbac { rbac.role_bindings.clear() }, Id::OwnRights)]
+#[case::self_managed_rights(|f: &mut Facts| installed(f).secret = SecretSource::SelfManaged("s".to_owned()), Id::OwnRights)]
+#[case::slow_clock(|f: &mut Facts| presented(f).clock = Some(Clock { there: now() - SignedDuration::from_hours(1), here: now() }), Id::Clock)]
+#[case::not_called(|f: &mut Facts| f.probe = allowed(&[], "alice"), Id::Probe)]
+#[case::other_mode(|f: &mut Facts| f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice"), Id::Probe)]
+#[case::call_fails(|f: &mut Facts| f.probe = answer(500, "failed calling webhook \"validate.session-webhook.hobbyfarm.io\": x"), Id::Probe)]
+#[case::another_webhook_refuses(|f: &mut Facts| f.probe = answer(403, "admission webhook \"other.test\" denied the request: no"), Id::Probe)]
+fn a_fault_is_named_by_one_check(#[case] plant: Plant, #[case] id: Id) {
+    let mut facts = sound();
+    plant(&mut facts);
+    let checks = examine(&facts);
+    assert_eq!(with_status(&checks, Status::Faulty), [id], "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Unknown), [], "{checks:#?}");
+    let check = check(&facts, id);
+    assert!(check.remedy.is_some_and(|remedy| !remedy.is_empty()), "{checks:#?}");
+}
+
+fn presented_leaf(facts: &Facts) -> session_webhook::core::doctor::Leaf {
+    facts.served[0].presented.as_ref().unwrap().leaf.clone()
+}
+
+fn no_rights(facts: &mut Facts, rights: Option<WritingRights>) {
+    let Look::Found(accounts) = &mut facts.accounts else { panic!("they are there") };
+    for account in accounts {
+        account.rights = rights;
+    }
+}
+
+/// With the path broken a create is not answered; that is no second fault.
+#[rstest]
+#[case(|f: &mut Facts| f.configurations[1] = Look::Absent, Id::ValidatingConfiguration, 201)]
+#[case(|f: &mut Facts| validating(f, 0)["namespaceSelector"] = json!({"matchLabels": {"a": "b"}}), Id::Selectors, 201)]
+#[case(|f: &mut Facts| validating(f, 0)["sideEffects"] = json!("Some"), Id::SideEffects, 400)]
+#[case(|f: &mut Facts| f.service = Look::Absent, Id::Service, 500)]
+#[case(|f: &mut Facts| f.endpoints = Look::Absent, Id::Endpoints, 500)]
+#[case(|f: &mut Facts| f.bundles[1].state = BundleState::Empty, Id::CaBundle, 500)]
+#[case(|f: &mut Facts| presented(f).for_name = false, Id::ServedCertificate, 500)]
+fn what_follows_from_a_fault_is_not_told_as_another(#[case] plant: Plant, #[case] id: Id, #[case] code: u16) {
+    let mut facts = sound();
+    plant(&mut facts);
+    facts.probe = if code == 201 { allowed(&[], "alice") } else { answer(code, "failed calling webhook: x") };
+    let checks = examine(&facts);
+    assert_eq!(with_status(&checks, Status::Faulty), [id], "{checks:#?}");
+    let probe = check(&facts, Id::Probe);
+    assert_eq!((probe.status, probe.text), (Status::Skipped, format!("not looked at, see {}", id.name())));
+}
+
+#[rstest]
+#[case::fail_open(|f: &mut Facts| validating(f, 0)["failurePolicy"] = json!("Ignore"), Id::FailurePolicy)]
+#[case::old_server(|f: &mut Facts| { f.version = (1, 27); without_conditions(f) }, Id::Split)]
+#[case::new_server(without_conditions, Id::Split)]
+#[case::other_expression(|f: &mut Facts| validating(f, 0)["matchConditions"][0]["expression"] = json!("true"), Id::Split)]
+#[case::needless_side_effects(|f: &mut Facts| mutating(f)["sideEffects"] = json!("NoneOnDryRun"), Id::SideEffects)]
+#[case::one_replica(|f: &mut Facts| if let Look::Found(e) = &mut f.endpoints { e.truncate(1) }, Id::Endpoints)]
+#[case::ends_soon(|f: &mut Facts| { for s in &mut f.served { s.presented.as_mut().unwrap().leaf.not_after = day(3) } f.secret = Look::Found(Some(presented_leaf(f))) }, Id::ServedCertificate)]
+#[case::no_backfill(|f: &mut Facts| { installed(f).backfill = None; f.rbac = Look::Found(session_webhook::core::doctor::Rbac::default()) }, Id::Definition)]
+#[case::one_account_is_missing(|f: &mut Facts| if let Look::Found(a) = &mut f.accounts { a[2].rights = None }, Id::Accounts)]
+#[case::another_user(|f: &mut Facts| bind(f, writer_role(), &json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
+#[case::a_group(|f: &mut Facts| bind(f, writer_role(), &json!({"kind": "Group", "name": "developers"})), Id::OtherWriters)]
+#[case::everything(|f: &mut Facts| bind(f, role("all", &json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]})), &json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
+#[case::all_status(|f: &mut Facts| bind(f, role("status", &json!({"apiGroups": ["*"], "resources": ["*/status"], "verbs": ["patch"]})), &json!({"kind": "User", "name": "bob"})), Id::OtherWriters)]
+#[case::superfluous(|f: &mut Facts| bind(f, role("secrets", &json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]})), &own_account()), Id::OwnRights)]
+#[case::any_secret(|f: &mut Facts| bind(f, role("leases", &json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]})), &own_account()), Id::OwnRights)]
+#[case::odd_clock(|f: &mut Facts| presented(f).clock = Some(Clock { there: now() + SignedDuration::from_secs(30), here: now() }), Id::Clock)]
+#[case::mode_warn(|f: &mut Facts| { installed(f).settings.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, Id::Probe)]
+#[case::mode_audit(|f: &mut Facts| { installed(f).settings.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, Id::Probe)]
+fn what_is_a_choice_or_a_hint_is_worth_a_thought_and_no_fault(#[case] plant: Plant, #[case] id: Id) {
+    let mut facts = sound();
+    plant(&mut facts);
+    let checks = examine(&facts);
+    assert_eq!(with_status(&checks, Status::Questionable), [id], "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 21, "{checks:#?}");
+}
+
+fn without_conditions(facts: &mut Facts) {
+    both(facts, |entry| drop(entry.as_object_mut().unwrap().remove("matchConditions")));
+}
+
+fn writer_role() -> Value {
+    role("writer", &json!({"apiGroups": ["hobbyfarm.io"], "resources": ["sessions"], "verbs": ["create"]}))
+}
+
+#[rstest]
+#[case::one_entry_for_all(|f: &mut Facts| { without_conditions(f); configuration(f, 1)["webhooks"].as_array_mut().unwrap().remove(1); f.version = (1, 20) }, Status::Questionable)]
+#[case::fail_open_needs_no_split(|f: &mut Facts| { without_conditions(f); both(f, |e| e["failurePolicy"] = json!("Ignore")) }, Status::Sound)]
+#[case::another_name_for_the_same(|f: &mut Facts| installed(f).settings.service_accounts = vec!["hobbyfarm-system/*".parse().unwrap()], Status::Sound)]
+#[case::spaces_mean_nothing(|f: &mut Facts| { let e = &mut validating(f, 0)["matchConditions"][0]["expression"]; *e = json!(e.as_str().unwrap().replace(' ', "\n  ")) }, Status::Sound)]
+#[case::so_does_the_order(|f: &mut Facts| installed(f).settings.service_accounts.reverse(), Status::Sound)]
+#[case::no_account_at_all(|f: &mut Facts| both(f, |e| e["matchConditions"][0]["expression"] = json!("true")), Status::Questionable)]
+fn the_split_is_read_as_a_person_would(#[case] plant: Plant, #[case] expected: Status) {
+    let mut facts = sound();
+    plant(&mut facts);
+    let split = check(&facts, Id::Split);
+    assert_eq!(split.status, expected, "{split:?}");
+}
+
+#[rstest]
+#[case::break_glass(allowed(&["break-glass: user \"alice\" writes a Session"], "alice"))]
+#[case::hobbyfarm(allowed(&[], "system:serviceaccount:hobbyfarm-system:hobbyfarm-session"))]
+#[case::refused(refusal())]
+#[case::impersonation(answer(
+    403,
+    "admission webhook \"validate.session-webhook.hobbyfarm.io\" denied the request: Impersonation: x"
+))]
+fn an_answer_of_the_webhook_proves_the_path(#[case] probe: Probe) {
+    let facts = Facts { probe, ..sound() };
+    assert_eq!(check(&facts, Id::Probe).status, Status::Sound);
+}
+
+#[rstest]
+#[case(|f: &mut Facts, o: Obstacle| f.configurations[0] = Look::Unknown(o), Id::MutatingConfiguration)]
+#[case(|f: &mut Facts, o: Obstacle| f.service = Look::Unknown(o), Id::Service)]
+#[case(|f: &mut Facts, o: Obstacle| f.endpoints = Look::Unknown(o), Id::Endpoints)]
+#[case(|f: &mut Facts, o: Obstacle| f.deployment = Look::Unknown(o), Id::Deployment)]
+#[case(|f: &mut Facts, o: Obstacle| f.installed = Err(Told::Unknown(o)), Id::Deployment)]
+#[case(|f: &mut Facts, o: Obstacle| f.served[0].presented = Err(o), Id::ServedCertificate)]
+#[case(|f: &mut Facts, o: Obstacle| f.secret = Look::Unknown(o), Id::Secret)]
+#[case(|f: &mut Facts, o: Obstacle| f.definition = Look::Unknown(o), Id::Definition)]
+#[case(|f: &mut Facts, o: Obstacle| f.accounts = Look::Unknown(o), Id::Accounts)]
+#[case(|f: &mut Facts, o: Obstacle| f.rbac = Look::Unknown(o), Id::OtherWriters)]
+fn what_may_not_be_seen_names_the_right(#[case] hide: fn(&mut Facts, Obstacle), #[case] id: Id) {
+    let mut facts = sound();
+    hide(&mut facts, Obstacle::Forbidden("get something".to_owned()));
+    let checks = examine(&facts);
+    assert_eq!(with_status(&checks, Status::Unknown), [id], "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
+    assert!(check(&facts, id).text.contains("get something"));
+}
+
+#[test]
+fn without_the_right_to_create_the_probe_says_so() {
+    let forbidden = "sessions.hobbyfarm.io is forbidden: User \"alice\" cannot create resource \"sessions\"";
+    let facts = Facts { probe: answer(403, forbidden), ..sound() };
+    let probe = check(&facts, Id::Probe);
+    assert_eq!(probe.status, Status::Unknown);
+    assert!(probe.text.contains("create sessions.hobbyfarm.io in the namespace hobbyfarm-system"), "{probe:?}");
+}
+
+#[test]
+fn the_shipped_rights_of_the_self_managed_overlay_are_sound() {
+    let mut facts = sound();
+    installed(&mut facts).secret = SecretSource::SelfManaged("session-webhook-self-managed".to_owned());
+    add_shipped_rbac(&mut facts, "self-managed");
+    assert_eq!(check(&facts, Id::OwnRights).status, Status::Sound);
+    installed(&mut facts).secret = SecretSource::Mounted("session-webhook-tls".to_owned());
+    assert_eq!(check(&facts, Id::OwnRights).status, Status::Questionable, "now they are superfluous");
+}
+
+#[test]
+fn the_shipped_rights_of_the_audit_are_sound_where_it_is_on() {
+    let mut facts = sound();
+    add_shipped_rbac(&mut facts, "audit");
+    assert_eq!(check(&facts, Id::OwnRights).status, Status::Questionable, "they are superfluous");
+    installed(&mut facts).audit = Some(("session-webhook-backfill".to_owned(), Vec::new()));
+    assert_eq!(check(&facts, Id::OwnRights).status, Status::Sound);
+    facts.rbac = Look::Found(shipped_rbac("backfill"));
+    let own = check(&facts, Id::OwnRights);
+    assert_eq!(own.status, Status::Faulty);
+    assert!(own.text.contains("list users.hobbyfarm.io") && own.remedy.unwrap().contains("components/audit"));
+}
+
+fn add_shipped_rbac(facts: &mut Facts, component: &str) {
+    let Look::Found(rbac) = &mut facts.rbac else { panic!("it is there") };
+    let more = shipped_rbac(component);
+    rbac.cluster_roles.extend(more.cluster_roles);
+    rbac.roles.extend(more.roles);
+    rbac.cluster_role_bindings.extend(more.cluster_role_bindings);
+    rbac.role_bindings.extend(more.role_bindings);
+}
+
+#[test]
+fn rights_in_the_watched_namespaces_are_enough() {
+    let mut facts = sound();
+    installed(&mut facts).backfill = Some(("session-webhook-backfill".to_owned(), vec!["lessons".to_owned()]));
+    let Look::Found(rbac) = &mut facts.rbac else { panic!("it is there") };
+    let mut binding = rbac.cluster_role_bindings.remove(0);
+    binding["metadata"]["namespace"] = json!("lessons");
+    rbac.role_bindings.push(binding);
+    assert_eq!(check(&facts, Id::OwnRights).status, Status::Sound);
+    installed(&mut facts).backfill.as_mut().unwrap().1.push("exams".to_owned());
+    assert_eq!(check(&facts, Id::OwnRights).status, Status::Faulty);
+}
+
+#[test]
+fn entries_may_call_by_url() {
+    let mut facts = sound();
+    for entry in [(0, 0, "/mutate"), (1, 0, "/validate"), (1, 1, "/validate")] {
+        let (index, at, path) = entry;
+        configuration(&mut facts, index)["webhooks"][at]["clientConfig"] =
+            json!({"url": format!("https://[fd00::1]:8443{path}")});
+    }
+    (facts.service, facts.endpoints) = (Look::Absent, Look::Absent);
+    assert_eq!(facts.place().tls_name(), "fd00::1");
+    let checks = examine(&facts);
+    assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 22, "{checks:#?}");
+}
+
+#[test]
+fn outside_of_a_deployment_what_is_told_is_not_guessed() {
+    let facts = Facts { deployment: Look::Absent, installed: Err(Told::Nothing), ..sound() };
+    let checks = examine(&facts);
+    assert_eq!(with_status(&checks, Status::Questionable), [Id::Deployment]);
+    let skipped = [Id::Secret, Id::Accounts, Id::OtherWriters, Id::OwnRights];
+    assert_eq!(with_status(&checks, Status::Skipped), skipped, "{checks:#?}");
+}
+
+#[test]
+fn the_shipped_component_for_old_servers_is_no_fault() {
+    let component = one("components/without-match-conditions/kustomization.yaml");
+    assert!(component["patches"][0]["patch"].as_str().unwrap().contains("remove"), "it takes the second entry away");
+    let mut facts = sound();
+    facts.version = (1, 20);
+    configuration(&mut facts, 1)["webhooks"].as_array_mut().unwrap().remove(1);
+    validating(&mut facts, 0).as_object_mut().unwrap().remove("matchConditions");
+    let checks = examine(&facts);
+    assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Questionable), [Id::Split], "{checks:#?}");
+}
