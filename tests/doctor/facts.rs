@@ -131,6 +131,7 @@ pub(crate) fn sound() -> Facts {
             configuration: "hobbyfarm-session-webhook".to_owned(),
             backfill: Some(("session-webhook-backfill".to_owned(), Vec::new())),
             account: "session-webhook".to_owned(),
+            doubts: Vec::new(),
         }),
         bundles: ENTRIES.iter().map(|entry| bundle(entry.name)).collect(),
         served: vec![served("a"), served("b")],

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::FromArgMatches;
 
-use crate::config::{BackfillArgs, ConfigError, PolicyArgs, ServeArgs, TlsMode, matches_elsewhere};
+use crate::config::{BackfillArgs, ConfigError, PolicyArgs, ServeArgs, TlsArgs, TlsMode, matches_elsewhere};
 use crate::core::doctor::{Installed, PodSays, SecretSource};
 
 /// Reads it as `serve` does; `file` is the text of a file that the pods find.
@@ -26,6 +26,7 @@ pub(super) fn read(pod: &PodSays, file: &dyn Fn(&str) -> Option<String>) -> Resu
     let error = |error: clap::Error| error.to_string();
     let args = ServeArgs::from_arg_matches(serve).map_err(error)?;
     let policy = PolicyArgs::from_arg_matches(serve).map_err(error)?;
+    let doubts = [policy.doubts(), TlsArgs::from_arg_matches(serve).map_err(error)?.doubts()].concat();
     let backfill = BackfillArgs::from_arg_matches(serve).map_err(error)?.options();
     let folder = args.tls_cert.parent().and_then(Path::to_str).unwrap_or_default();
     let mounted = || pod.secrets.iter().find(|(at, _)| at == folder).map(|(_, name)| name.clone());
@@ -40,5 +41,6 @@ pub(super) fn read(pod: &PodSays, file: &dyn Fn(&str) -> Option<String>) -> Resu
         configuration: args.webhook_configuration,
         backfill: backfill.map(|options| (options.lease, options.namespaces)),
         account: pod.account.clone(),
+        doubts,
     })
 }

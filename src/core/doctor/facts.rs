@@ -150,6 +150,8 @@ pub struct Installed {
     pub backfill: Option<(String, Vec<String>)>,
     /// The pods' account.
     pub account: String,
+    /// What is accepted, but opens the door wider than most people want.
+    pub doubts: Vec<String>,
 }
 
 /// Where the served certificate comes from.
