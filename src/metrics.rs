@@ -31,6 +31,7 @@ pub struct Metrics {
     pub reviews: Family<ReviewLabels, Counter>,
     /// Seconds from a request's headers to its answer, a refusal included.
     pub duration: Family<WebhookLabel, Histogram, fn() -> Histogram>,
+    durations: [Histogram; 2],
     /// Requests that got no verdict.
     pub refused: Family<RefusalLabels, Counter>,
     /// Broken invariants that were let pass with a warning.
@@ -230,6 +231,7 @@ impl Metrics {
         r.add("reviews", "Reviews that got a verdict", &reviews);
         let duration = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         r.add_with_unit("review_duration", "Time from headers to answer", Unit::Seconds, &duration);
+        let durations = Webhook::ALL.map(|webhook| duration.get_or_create_owned(&WebhookLabel { webhook }));
         let refused = Family::default();
         r.add("requests_refused", "Requests that got no verdict", &refused);
         let broken_invariants = Family::default();
@@ -287,6 +289,7 @@ impl Metrics {
             names: r.names,
             reviews,
             duration,
+            durations,
             refused,
             broken_invariants,
             panics,
@@ -307,6 +310,15 @@ impl Metrics {
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,
+        }
+    }
+
+    /// The part of [`Metrics::duration`] that is this webhook's, without looking for it.
+    pub fn duration_of(&self, webhook: Webhook) -> &Histogram {
+        let [mutate, validate] = &self.durations;
+        match webhook {
+            Webhook::Mutate => mutate,
+            Webhook::Validate => validate,
         }
     }
 
