@@ -13,7 +13,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
-use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use jiff::Timestamp;
 use session_webhook::server::tls::{Handshake, PairFiles};
 
@@ -32,6 +33,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
     println!("{}", listener.local_addr()?);
-    from_tcp_rustls(listener, RustlsConfig::from_config(config))?.serve(routes.into_make_service()).await?;
+    let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(config)).acceptor(NoDelayAcceptor);
+    axum_server::from_tcp(listener)?.acceptor(acceptor).serve(routes.into_make_service()).await?;
     Ok(())
 }

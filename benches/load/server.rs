@@ -39,21 +39,26 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The webhook as it is shipped but for its addresses, the number of connections, and these options.
     pub(crate) fn webhook(certificate: &Certificate, options: &[String]) -> Self {
+        let mut command = Self::webhook_command(certificate, &["--ops-listen=127.0.0.1:0".to_owned()]);
+        let mut child = command.args(options).stderr(Stdio::piped()).spawn().unwrap();
+        let log = child.stderr.take().unwrap();
+        Self { address: first(log, listening), child }
+    }
+
+    /// The webhook as it is shipped but for its addresses, the number of connections, and these options.
+    pub(crate) fn webhook_command(certificate: &Certificate, options: &[String]) -> Command {
         let mut command = pinned(Path::new(env!("CARGO_BIN_EXE_session-webhook")));
         command
             .arg("serve")
             .arg(concat!("--config=", env!("CARGO_MANIFEST_DIR"), "/manifests/base/config.yaml"))
-            .args(["--listen=127.0.0.1:0", "--ops-listen=127.0.0.1:0", "--max-connections=2048"])
+            .args(["--listen=127.0.0.1:0", "--max-connections=2048"])
             .arg("--tls-cert")
             .arg(certificate.file("tls.crt"))
             .arg("--tls-key")
             .arg(certificate.file("tls.key"))
             .args(options);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let log = child.stderr.take().unwrap();
-        Self { address: first(log, listening), child }
+        command
     }
 
     pub(crate) fn floor(certificate: &Certificate) -> Self {

@@ -1,6 +1,9 @@
 //! The released program on a core of its own, and a client that costs less than it.
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses a part of it")]
 
+pub mod page;
+pub mod plot;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,6 +14,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
+use session_webhook::core::review::Webhook;
 
 use crate::tests::client::{client_config, post_head};
 use crate::tests::program::Program;
@@ -57,15 +61,18 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 pub struct Call(pub Vec<u8>);
 
 impl Call {
-    /// `folder/name.mutating` or `.validating` below `tests/fixtures/admission`; line breaks taken out, as an API server
-    /// sends it.
     pub fn recorded(name: &str) -> Self {
-        let file = format!("{}/tests/fixtures/admission/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let body: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-        let path = if name.ends_with(".mutating") { "/mutate" } else { "/validate" };
-        let body = body.to_string();
-        Self([post_head(path, body.len()).as_bytes(), body.as_bytes()].concat())
+        let (webhook, body) = recorded(name);
+        Self([post_head(webhook.path(), body.len()).as_bytes(), &body].concat())
     }
+}
+
+/// `folder/name.mutating` or `.validating` below `tests/fixtures/admission`; line breaks taken out, as an API server sends it.
+pub fn recorded(name: &str) -> (Webhook, Vec<u8>) {
+    let file = format!("{}/tests/fixtures/admission/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let body: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let webhook = if name.ends_with(".mutating") { Webhook::Mutate } else { Webhook::Validate };
+    (webhook, body.to_string().into_bytes())
 }
 
 /// One connection, kept.
