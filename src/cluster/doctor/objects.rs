@@ -220,7 +220,7 @@ mod tests {
     use crate::core::doctor::Definition;
     use crate::core::settings::Dialect;
 
-    fn slice(family: &str, address: &str, ready: Value) -> Value {
+    fn slice(family: &str, address: &str, ready: &Value) -> Value {
         json!({
             "addressType": family,
             "endpoints": [{
@@ -238,15 +238,18 @@ mod tests {
 
     #[test]
     fn a_pod_in_slices_of_both_families_counts_once() {
-        let slices = [slice("IPv4", "10.0.0.1", json!(true)), slice("IPv6", "fd00::1", json!(true))];
+        let slices = [slice("IPv4", "10.0.0.1", &json!(true)), slice("IPv6", "fd00::1", &json!(true))];
         assert_eq!(in_slices(&slices, Some("https")), [endpoint("10.0.0.1", true)]);
         assert_eq!(in_slices(&slices, Some("other")), []);
     }
 
     #[test]
     fn what_is_not_said_to_be_unready_is_ready() {
-        assert_eq!(in_slices(&[slice("IPv4", "10.0.0.1", Value::Null)], Some("https")), [endpoint("10.0.0.1", true)]);
-        assert_eq!(in_slices(&[slice("IPv4", "10.0.0.1", json!(false))], Some("https")), [endpoint("10.0.0.1", false)]);
+        assert_eq!(in_slices(&[slice("IPv4", "10.0.0.1", &Value::Null)], Some("https")), [endpoint("10.0.0.1", true)]);
+        assert_eq!(
+            in_slices(&[slice("IPv4", "10.0.0.1", &json!(false))], Some("https")),
+            [endpoint("10.0.0.1", false)]
+        );
     }
 
     #[test]
