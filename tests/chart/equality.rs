@@ -65,6 +65,7 @@ fn what_can_be_added_makes_what_its_component_makes() {
     let folder = copy_of_the_manifests();
     for (value, component) in [
         ("audit.enabled=true", "audit"),
+        ("doctor.enabled=true", "doctor"),
         ("networkPolicy.enabled=true", "network-policy"),
         ("metrics.monitor=PodMonitor,alerts.enabled=true,dashboard.enabled=true", "monitoring"),
         ("admissionPolicy.enabled=true", "policy"),
@@ -91,8 +92,9 @@ fn overlay_with(copy: &Path, components: &[&str]) -> std::path::PathBuf {
     let folder = copy.join("manifests/overlays/old");
     fs::create_dir_all(&folder).unwrap();
     let components: Vec<_> = components.iter().map(|name| format!("../../components/{name}")).collect();
-    // The audit's account takes its namespace from the overlay on top. This kustomize would give one to a policy as well.
-    let namespace = if components.iter().any(|component| component.ends_with("audit")) { NAMESPACE } else { "" };
+    // Accounts take their namespace from the overlay on top. This kustomize would give one to a policy as well.
+    let has_accounts = |component: &String| component.ends_with("audit") || component.ends_with("doctor");
+    let namespace = if components.iter().any(has_accounts) { NAMESPACE } else { "" };
     let components = components.join(", ");
     let text = format!("namespace: '{namespace}'\nresources: [../cert-manager]\ncomponents: [{components}]\n");
     fs::write(folder.join("kustomization.yaml"), text).unwrap();
