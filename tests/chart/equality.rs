@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::helm::template;
+use crate::helm::{NAMESPACE, template};
 use crate::render::{Rendered, copy_of_the_manifests, kustomize, kustomize_path};
 
 /// Holds the chart against kustomize, object by object.
@@ -61,6 +61,19 @@ fn another_namespace_makes_what_an_overlay_elsewhere_makes() {
 }
 
 #[test]
+fn what_can_be_added_makes_what_its_component_makes() {
+    let folder = copy_of_the_manifests();
+    for (value, component) in [
+        ("audit.enabled=true", "audit"),
+        ("networkPolicy.enabled=true", "network-policy"),
+        ("metrics.monitor=PodMonitor,alerts.enabled=true,dashboard.enabled=true", "monitoring"),
+        ("admissionPolicy.enabled=true", "policy"),
+    ] {
+        assert_equal(&["--set", value], kustomize_path(&overlay_with(folder.path(), &[component])));
+    }
+}
+
+#[test]
 fn older_servers_get_what_the_components_for_them_make() {
     let old = ["without-match-conditions", "policy-v1beta1"];
     let folder = copy_of_the_manifests();
@@ -78,7 +91,10 @@ fn overlay_with(copy: &Path, components: &[&str]) -> std::path::PathBuf {
     let folder = copy.join("manifests/overlays/old");
     fs::create_dir_all(&folder).unwrap();
     let components: Vec<_> = components.iter().map(|name| format!("../../components/{name}")).collect();
-    let text = format!("resources: [../cert-manager]\ncomponents: [{}]\n", components.join(", "));
+    // The audit's account takes its namespace from the overlay on top. This kustomize would give one to a policy as well.
+    let namespace = if components.iter().any(|component| component.ends_with("audit")) { NAMESPACE } else { "" };
+    let components = components.join(", ");
+    let text = format!("namespace: '{namespace}'\nresources: [../cert-manager]\ncomponents: [{components}]\n");
     fs::write(folder.join("kustomization.yaml"), text).unwrap();
     folder
 }

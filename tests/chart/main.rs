@@ -11,6 +11,7 @@
     reason = "a test stops at the first thing that is not as it should be, and may read files; modules are shared with others"
 )]
 
+mod admission_policy;
 mod equality;
 mod helm;
 mod options;

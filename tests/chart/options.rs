@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::helm::chart;
 
 /// Decided by other values, or fixed because other objects rely on it.
-const DECIDED_BY_THE_CHART: [&str; 17] = [
+const DECIDED_BY_THE_CHART: [&str; 18] = [
+    "audit-interval",
     "backfill",
     "backfill-after",
     "backfill-lease",

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::helm::{chart, template, template_of};
-use crate::render::Rendered;
+use crate::render::{Rendered, root};
 
 fn policy(arguments: &[&str]) -> Value {
     let rendered = template(&[&["--set=networkPolicy.enabled=true"], arguments].concat());
@@ -14,12 +14,12 @@ fn policy(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn an_api_server_outside_the_pod_network_may_call_and_nobody_but_the_node_may_read_metrics() {
-    let policy = policy(&[]);
+fn an_api_server_outside_the_pod_network_may_call_and_metrics_can_be_for_the_node_alone() {
+    let policy = policy(&["--set-json=networkPolicy.opsFrom=[]"]);
     let rendered = template(&[]);
     let pods = &rendered.of_kind("Deployment").next().unwrap()["spec"]["selector"];
     assert_eq!(&policy["podSelector"], pods);
-    assert_eq!(policy["ingress"], json!([{"ports": [{"port": 8443, "protocol": "TCP"}]}]), "from anywhere");
+    assert_eq!(policy["ingress"], json!([{"ports": [{"port": "webhook", "protocol": "TCP"}]}]), "from anywhere");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn only_the_api_server_is_spoken_to_and_only_where_there_is_a_reason() {
 fn prometheus_is_let_in_where_it_is_named() {
     let peer = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
     let policy = policy(&[&format!("--set-json=networkPolicy.opsFrom={peer}")]);
-    assert_eq!(policy["ingress"][1], json!({"ports": [{"port": 8080, "protocol": "TCP"}], "from": peer}));
+    assert_eq!(policy["ingress"][1], json!({"ports": [{"port": "ops", "protocol": "TCP"}], "from": peer}));
 }
 
 #[test]
@@ -92,20 +92,42 @@ fn alerts_and_dashboard_are_the_files_that_the_chart_carries() {
     assert_eq!(without.of_kind("PrometheusRule").count() + without.of_kind("ConfigMap").count(), 1);
 
     fs::create_dir(copy.path().join("files")).unwrap();
-    let alerts = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: up == 0\n        annotations:\n          \
-                  summary: '{{ $labels.pod }} is down'\n";
+    let alerts = "spec:\n  groups:\n    - name: g\n      rules:\n        - alert: A\n          expr: up == 0\n          annotations:\n            \
+                  summary: '{{ $labels.pod }} is down'\n            runbook_url: docs/runbooks/A.md\n";
     let dashboard = "{\n  \"title\": \"{{ pod }}\"\n}\n";
     fs::write(copy.path().join("files/alerts.yaml"), alerts).unwrap();
     fs::write(copy.path().join("files/dashboard.json"), dashboard).unwrap();
     let rendered = template_of(copy.path(), &["--no-hooks", both]);
     let rule = rendered.named("PrometheusRule", "session-webhook");
     assert_eq!(rule["metadata"]["labels"]["role"], "rules");
-    assert_eq!(rule["spec"], serde_saphyr::from_str::<Value>(alerts).unwrap(), "Prometheus' own templates stay");
+    let spec = &serde_saphyr::from_str::<Value>(alerts).unwrap()["spec"];
+    assert_eq!(&rule["spec"], spec, "Prometheus' own templates stay");
+    let prefix = "--set=alerts.runbookPrefix=https://example.org/";
+    let prefixed = template_of(copy.path(), &["--no-hooks", both, prefix]);
+    let runbook = &prefixed.named("PrometheusRule", "session-webhook")["spec"]["groups"][0]["rules"][0]["annotations"]
+        ["runbook_url"];
+    assert_eq!(runbook, "https://example.org/docs/runbooks/A.md");
     let map = rendered.named("ConfigMap", "session-webhook-dashboard");
-    assert_eq!(map["data"]["session-webhook.json"], dashboard);
+    assert_eq!(map["data"]["dashboard.json"], dashboard);
     assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
     let off = template_of(copy.path(), &["--no-hooks"]);
     assert_eq!(off.of_kind("PrometheusRule").count() + off.of_kind("ConfigMap").count(), 1);
+}
+
+/// A chart can only carry what lies in its folder. With `UPDATE_CHART=1` in the environment the copies are made again.
+#[test]
+fn the_files_of_the_chart_are_copies_of_the_components() {
+    for (name, component) in
+        [("alerts.yaml", "monitoring"), ("dashboard.json", "monitoring"), ("policy.yaml", "policy")]
+    {
+        let copy = chart().join("files").join(name);
+        let original = root().join("manifests/components").join(component).join(name);
+        if std::env::var_os("UPDATE_CHART").is_some() {
+            fs::copy(&original, &copy).unwrap();
+        }
+        let is_equal = fs::read(&copy).unwrap() == fs::read(&original).unwrap();
+        assert!(is_equal, "{}: UPDATE_CHART=1 cargo test --test chart copies it", copy.display());
+    }
 }
 
 /// Whoever applies all that `helm template` prints must not get a weaker webhook for it.

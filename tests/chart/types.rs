@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -26,16 +30,17 @@ fn everything_that_the_chart_makes_is_known_to_the_api() {
     let authority = "--set=certificate.caBundle=-----BEGIN CERTIFICATE-----";
     for source in ["cert-manager", "self-managed", "secret"] {
         for values in [None, Some(EVERYTHING)] {
+            let policy = "--set=admissionPolicy.enabled=true";
             let source = format!("--set=certificate.source={source}");
             let values = values.map(|file| format!("--values={file}"));
-            let arguments: Vec<&str> = [authority, &source].into_iter().chain(values.as_deref()).collect();
+            let arguments: Vec<&str> = [authority, policy, &source].into_iter().chain(values.as_deref()).collect();
             for object in template_of(&chart(), &arguments).objects {
                 kinds.insert(object["kind"].as_str().unwrap().to_owned());
                 assert_known(&object);
             }
         }
     }
-    assert!(kinds.len() >= 18, "{kinds:?}");
+    assert!(kinds.len() >= 22, "{kinds:?}");
 }
 
 fn assert_known(object: &Value) {
@@ -43,6 +48,7 @@ fn assert_known(object: &Value) {
         "ClusterRole" => assert_is::<ClusterRole>(object),
         "ClusterRoleBinding" => assert_is::<ClusterRoleBinding>(object),
         "ConfigMap" => assert_is::<ConfigMap>(object),
+        "CronJob" => assert_is::<CronJob>(object),
         "Deployment" => assert_is::<Deployment>(object),
         "HorizontalPodAutoscaler" => assert_is::<HorizontalPodAutoscaler>(object),
         "Lease" => assert_is::<Lease>(object),
@@ -54,6 +60,8 @@ fn assert_known(object: &Value) {
         "Secret" => assert_is::<Secret>(object),
         "Service" => assert_is::<Service>(object),
         "ServiceAccount" => assert_is::<ServiceAccount>(object),
+        "ValidatingAdmissionPolicy" => assert_is::<ValidatingAdmissionPolicy>(object),
+        "ValidatingAdmissionPolicyBinding" => assert_is::<ValidatingAdmissionPolicyBinding>(object),
         "ValidatingWebhookConfiguration" => assert_is::<ValidatingWebhookConfiguration>(object),
         // The API server of tests/chart_in_cluster knows these by their definitions.
         "Certificate" | "Issuer" | "PodMonitor" | "PrometheusRule" | "ServiceMonitor" => (),

@@ -43,7 +43,7 @@ pub(crate) struct World {
 impl World {
     /// Starts everything; nothing is installed.
     pub(crate) async fn new(assets: PathBuf, folder: PathBuf) -> Self {
-        let mut cluster = ControlPlane::start(assets, folder.clone()).await;
+        let mut cluster = ControlPlane::start(assets, folder.clone(), &[]).await;
         let admin = Writer { user: "kubernetes-admin".to_owned(), client: cluster.admin() };
         for name in [HOBBYFARM, "other"] {
             accepts(&admin, Request::post("/api/v1/namespaces", json!({"metadata": {"name": name}}))).await;

@@ -133,6 +133,7 @@ pub(crate) fn sound() -> Facts {
             backfill: Some(("session-webhook-backfill".to_owned(), Vec::new())),
             audit: None,
             account: "session-webhook".to_owned(),
+            doubts: Vec::new(),
         }),
         bundles: ENTRIES.iter().map(|entry| bundle(entry.name)).collect(),
         served: vec![served("a"), served("b")],

@@ -19,6 +19,27 @@ app.kubernetes.io/name: session-webhook
 {{- end }}
 {{- end }}
 
+{{/* What decides where pods run, of the webhook and of Jobs. */}}
+{{- define "session-webhook.pod-placement" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* HobbyFarm's accounts as namespace/name, one a line. */}}
 {{- define "session-webhook.accounts" -}}
 {{- range .Values.hobbyfarm.serviceAccounts }}

@@ -154,6 +154,8 @@ pub struct Installed {
     pub audit: Option<(String, Vec<String>)>,
     /// The pods' account.
     pub account: String,
+    /// What is accepted, but opens the door wider than most people want.
+    pub doubts: Vec<String>,
 }
 
 /// Where the served certificate comes from.

@@ -111,6 +111,11 @@ fn restart(facts: &Facts) -> String {
     )
 }
 
+/// Whether the API server asks the webhook and is answered.
+pub(super) fn is_answered(facts: &Facts) -> bool {
+    matches!(&facts.probe, Probe::Answer { message, .. } if refusal(facts, message).is_some())
+}
+
 /// The rule by which one of the installed entries refused.
 fn refusal(facts: &Facts, message: &str) -> Option<Rule> {
     let (_, rest) = message.split_once("admission webhook \"")?;
