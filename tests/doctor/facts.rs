@@ -122,6 +122,7 @@ pub(crate) fn sound() -> Facts {
             Look::Found(one("base/mutating-webhook.yaml")),
             Look::Found(one("base/validating-webhook.yaml")),
         ],
+        admission_policy: [Look::Absent, Look::Absent],
         service: Look::Found(one("base/service.yaml")),
         endpoints: Look::Found(vec![endpoint("a"), endpoint("b")]),
         deployment: Look::Found("session-webhook".to_owned()),

@@ -9,9 +9,9 @@ use session_webhook::core::doctor::{
     BundleState, Clock, Facts, Id, Installed, Look, Obstacle, Presented, Probe, SecretSource, Status, Told,
     WritingRights, examine,
 };
-use session_webhook::core::settings::{Dialect, Mode};
+use session_webhook::core::settings::{Dialect, Impersonation, Mode};
 
-use crate::facts::{allowed, answer, check, day, leaf, now, one, refusal, shipped_rbac, sound, with_status};
+use crate::facts::{allowed, answer, check, day, leaf, manifest, now, one, refusal, shipped_rbac, sound, with_status};
 
 type Plant = fn(&mut Facts);
 
@@ -56,12 +56,49 @@ fn own_account() -> Value {
     json!({"kind": "ServiceAccount", "namespace": "hobbyfarm-session-webhook", "name": "session-webhook"})
 }
 
+/// The component, as an API server gives it back.
+fn with_policy(facts: &mut Facts) {
+    let mut objects = manifest("components/policy/policy.yaml").into_iter().map(Look::Found);
+    facts.admission_policy = [objects.next().unwrap(), objects.next().unwrap()];
+    policy(facts, 0)["status"] = json!({"observedGeneration": 1, "typeChecking": {}});
+    // What a newer server might fill in.
+    policy(facts, 0)["spec"]["matchConstraints"]["more"] = json!("x");
+}
+
+fn policy(facts: &mut Facts, index: usize) -> &mut Value {
+    let Look::Found(object) = &mut facts.admission_policy[index] else { panic!("it is there") };
+    object
+}
+
+#[test]
+fn the_shipped_policy_says_what_the_webhook_is_told() {
+    let mut facts = sound();
+    assert_eq!(check(&facts, Id::AdmissionPolicy).status, Status::Sound);
+    with_policy(&mut facts);
+    let found = check(&facts, Id::AdmissionPolicy);
+    assert_eq!(
+        (found.status, found.text.as_str()),
+        (Status::Sound, "the ValidatingAdmissionPolicy says what the webhook is told")
+    );
+    facts.probe = answer(
+        403,
+        "sessions.hobbyfarm.io \"x\" is forbidden: ValidatingAdmissionPolicy 'hobbyfarm-session-webhook' with binding \
+         'hobbyfarm-session-webhook' denied request: ManualCreate: user \"alice\" may not create Session",
+    );
+    let probe = check(&facts, Id::Probe);
+    assert_eq!(probe.status, Status::Sound);
+    assert!(probe.text.contains("ManualCreate") && probe.text.contains("ValidatingAdmissionPolicy"), "{probe:?}");
+    facts.installed.as_mut().unwrap().settings.service_accounts.pop();
+    let found = check(&facts, Id::AdmissionPolicy);
+    assert!(found.text.contains("validations, variables"), "{found:?}");
+}
+
 #[test]
 fn a_sound_installation_has_nothing_to_mend() {
     let checks = examine(&sound());
-    assert_eq!(with_status(&checks, Status::Sound).len(), 22, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
     let names: HashSet<_> = checks.iter().map(|check| check.id.name()).collect();
-    assert_eq!(names.len(), 22, "each check is there once");
+    assert_eq!(names.len(), 23, "each check is there once");
 }
 
 #[rstest]
@@ -118,6 +155,9 @@ fn a_sound_installation_has_nothing_to_mend() {
 #[case::other_mode(|f: &mut Facts| f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice"), Id::Probe)]
 #[case::call_fails(|f: &mut Facts| f.probe = answer(500, "failed calling webhook \"validate.session-webhook.hobbyfarm.io\": x"), Id::Probe)]
 #[case::another_webhook_refuses(|f: &mut Facts| f.probe = answer(403, "admission webhook \"other.test\" denied the request: no"), Id::Probe)]
+#[case::policy_without_binding(|f: &mut Facts| { with_policy(f); f.admission_policy[1] = Look::Absent }, Id::AdmissionPolicy)]
+#[case::policy_for_others(|f: &mut Facts| { with_policy(f); installed(f).settings.impersonation = Impersonation::Allow }, Id::AdmissionPolicy)]
+#[case::policy_open(|f: &mut Facts| { with_policy(f); policy(f, 0)["spec"]["failurePolicy"] = json!("Ignore") }, Id::AdmissionPolicy)]
 fn a_fault_is_named_by_one_check(#[case] plant: Plant, #[case] id: Id) {
     let mut facts = sound();
     plant(&mut facts);
@@ -179,6 +219,9 @@ fn what_follows_from_a_fault_is_not_told_as_another(#[case] plant: Plant, #[case
 #[case::odd_clock(|f: &mut Facts| presented(f).clock = Some(Clock { there: now() + SignedDuration::from_secs(30), here: now() }), Id::Clock)]
 #[case::mode_warn(|f: &mut Facts| { installed(f).settings.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, Id::Probe)]
 #[case::mode_audit(|f: &mut Facts| { installed(f).settings.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, Id::Probe)]
+#[case::policy_warns(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["validationActions"] = json!(["Warn"]) }, Id::AdmissionPolicy)]
+#[case::policy_is_narrowed(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["matchResources"] = json!({}) }, Id::AdmissionPolicy)]
+#[case::policy_is_doubted(|f: &mut Facts| { with_policy(f); policy(f, 0)["status"]["typeChecking"]["expressionWarnings"] = json!([{"warning": "x"}]) }, Id::AdmissionPolicy)]
 fn what_is_a_choice_or_a_hint_is_worth_a_thought_and_no_fault(#[case] plant: Plant, #[case] id: Id) {
     let mut facts = sound();
     plant(&mut facts);
@@ -225,6 +268,7 @@ fn an_answer_of_the_webhook_proves_the_path(#[case] probe: Probe) {
 
 #[rstest]
 #[case(|f: &mut Facts, o: Obstacle| f.configurations[0] = Look::Unknown(o), Id::MutatingConfiguration)]
+#[case(|f: &mut Facts, o: Obstacle| f.admission_policy[0] = Look::Unknown(o), Id::AdmissionPolicy)]
 #[case(|f: &mut Facts, o: Obstacle| f.service = Look::Unknown(o), Id::Service)]
 #[case(|f: &mut Facts, o: Obstacle| f.endpoints = Look::Unknown(o), Id::Endpoints)]
 #[case(|f: &mut Facts, o: Obstacle| f.deployment = Look::Unknown(o), Id::Deployment)]
@@ -309,7 +353,7 @@ fn entries_may_call_by_url() {
     assert_eq!(facts.place().tls_name(), "fd00::1");
     let checks = examine(&facts);
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
-    assert_eq!(with_status(&checks, Status::Sound).len(), 22, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub async fn gather(
     let looker = Looker::new(client.clone());
     let (version, api_clock) = looker.version(now).await?;
     let configurations = looker.configurations(&names.configuration).await;
+    let admission_policy = looker.admission_policy().await;
     let place = place(&names, &configurations);
     let (service, endpoints) = looker.behind(&place).await;
     let namespace = place.namespace(&names);
@@ -65,6 +66,7 @@ pub async fn gather(
         names,
         version,
         configurations,
+        admission_policy,
         service,
         endpoints,
         deployment,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::look::{Looker, Resource};
 use super::tls;
+use crate::core::admission_policy::NAME;
 use crate::core::doctor::{Definition, Endpoint, Leaf, Look, Place, PodSays, Rbac, pod_says};
 use crate::core::review::{GROUP, RESOURCE};
 use crate::core::settings::Dialect;
@@ -13,6 +14,13 @@ const MUTATING: Resource =
     Resource::new("mutatingwebhookconfigurations", "admissionregistration.k8s.io", "MutatingWebhookConfiguration");
 const VALIDATING: Resource =
     Resource::new("validatingwebhookconfigurations", "admissionregistration.k8s.io", "ValidatingWebhookConfiguration");
+const POLICIES: Resource =
+    Resource::new("validatingadmissionpolicies", "admissionregistration.k8s.io", "ValidatingAdmissionPolicy");
+const BINDINGS: Resource = Resource::new(
+    "validatingadmissionpolicybindings",
+    "admissionregistration.k8s.io",
+    "ValidatingAdmissionPolicyBinding",
+);
 const SERVICES: Resource = Resource::new("services", "", "Service");
 const ENDPOINTS: Resource = Resource::new("endpoints", "", "Endpoints");
 const ENDPOINT_SLICES: Resource = Resource::new("endpointslices", "discovery.k8s.io", "EndpointSlice");
@@ -31,6 +39,11 @@ impl Looker {
     /// Mutating and validating.
     pub(super) async fn configurations(&self, name: &str) -> [Look<Value>; 2] {
         [self.get(&MUTATING, None, name).await, self.get(&VALIDATING, None, name).await]
+    }
+
+    /// The policy of `session-webhook policy` and its binding.
+    pub(super) async fn admission_policy(&self) -> [Look<Value>; 2] {
+        [self.get(&POLICIES, None, NAME).await, self.get(&BINDINGS, None, NAME).await]
     }
 
     /// The Service and where it leads.
