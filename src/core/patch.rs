@@ -18,6 +18,10 @@ struct Add<'a> {
 }
 
 /// The patch that makes these edits, as JSON; `status_is_missing` where the object to be patched has none, or a `null`.
+///
+/// # Panics
+///
+/// Never: strings and values always serialize.
 #[expect(clippy::expect_used, reason = "strings and values always serialize")]
 pub fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
     let empty = Value::Object(Map::new());
@@ -29,6 +33,10 @@ pub fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
 }
 
 /// The same, for those who apply it.
+///
+/// # Panics
+///
+/// Never: what [`json`] writes is a patch.
 #[expect(clippy::expect_used, reason = "what is written above is a patch")]
 pub fn patch(edits: &[Edit], status_is_missing: bool) -> Patch {
     serde_json::from_slice(&json(edits, status_is_missing)).expect("a patch")

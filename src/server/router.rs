@@ -85,14 +85,12 @@ impl App {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        match AssertUnwindSafe(self.route(request, known)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                self.metrics.panics.inc();
-                // Where it happened, the panic hook has logged.
-                self.refuse("", &Refusal::Panic)
-            }
+        if let Ok(response) = AssertUnwindSafe(self.route(request, known)).catch_unwind().await {
+            return response;
         }
+        self.metrics.panics.inc();
+        // Where it happened, the panic hook has logged.
+        self.refuse("", &Refusal::Panic)
     }
 
     async fn route<B>(self: &Arc<Self>, request: Request<B>, known: bool) -> Response<Full<Bytes>>
