@@ -10,6 +10,8 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     dead_code,
     reason = "a benchmark stops at the first thing that is not as it should be; it shares modules with tests/e2e"
 )]

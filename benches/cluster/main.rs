@@ -4,6 +4,8 @@
 //! `KUBEBUILDER_ASSETS=$(tests/control-plane) cargo bench --bench cluster [-- --seconds 10 --turns 3]`
 
 #![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -81,7 +83,7 @@ async fn measure(assets: PathBuf) {
     let turns: usize = argument("--turns").map_or(3, |turns| turns.parse().unwrap());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let control_plane = ControlPlane::start(assets, folder.clone()).await;
+    let control_plane = ControlPlane::start(assets, folder.clone(), &[]).await;
     let port = free_port();
     let mut cluster = Cluster::new(control_plane, port).await;
     let authority = Authority::new("bench");
@@ -187,11 +189,11 @@ async fn turn(
     let mut latencies = writers.write(count, time).await;
     let (taken, after) = (began.elapsed().as_secs_f64(), parts.map(cpu_seconds));
     latencies.sort_unstable();
-    let writes = latencies.len();
-    let percentile = |percent: usize| latencies[(writes - 1) * percent / 100].as_secs_f64() * 1e3;
-    let cost = |part: usize| (after[part] - before[part]) / writes as f64 * 1e3;
+    let written = latencies.len();
+    let percentile = |percent: usize| latencies[(written - 1) * percent / 100].as_secs_f64() * 1e3;
+    let cost = |part: usize| (after[part] - before[part]) / written as f64 * 1e3;
     Turn {
-        rate: writes as f64 / taken,
+        rate: written as f64 / taken,
         latency: [50, 99].map(percentile),
         cost: [0, 1, 2].map(cost),
         admission: if with { Some(Admission::read(cluster).await.since(&admission)) } else { None },

@@ -1,5 +1,12 @@
 //! Plots for the documentation, as SVG.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "indexes and pixels of small charts"
+)]
+
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
