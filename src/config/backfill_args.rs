@@ -38,7 +38,7 @@ pub struct BackfillArgs {
     backfill_lease: String,
 }
 
-/// Which Sessions are given their times: [`BackfillArgs::options`], and `audit --fix`.
+/// Which Sessions are given their times: [`BackfillArgs::controllers`], and `audit --fix`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Backfill")]
 pub struct RepairArgs {
