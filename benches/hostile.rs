@@ -59,18 +59,18 @@ fn main() {
     thread::sleep(ROUND * 2);
     let hostile = row("attacked", &program, seconds);
     drop(attackers);
-    println!("\np99: {:.2} times the quiet one; peak RSS {} kB", hostile / quiet, kilobytes(&program, "VmHWM"));
+    println!("\np99: {:.2} times the quiet one; peak RSS {} kB", hostile / quiet, kilobytes(program.pid(), "VmHWM"));
 }
 
 /// Measures and prints; the p99.
 fn row(name: &str, program: &Program, time: Duration) -> f64 {
-    let (began, cpu) = (Instant::now(), cpu_seconds(program));
+    let (began, cpu) = (Instant::now(), cpu_seconds(program.pid()));
     let (mut latencies, failed) = measure(program, time);
-    let share = 100.0 * (cpu_seconds(program) - cpu) / began.elapsed().as_secs_f64();
+    let share = 100.0 * (cpu_seconds(program.pid()) - cpu) / began.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let percentile = |per_mille: usize| latencies[(latencies.len() - 1) * per_mille / 1000].as_secs_f64() * 1e6;
     let [p50, p99, p999] = [500, 990, 999].map(percentile);
-    let (rss, open) = (kilobytes(program, "VmRSS"), program.metric("connections"));
+    let (rss, open) = (kilobytes(program.pid(), "VmRSS"), program.metric("connections"));
     let calls = latencies.len();
     println!("{name:>8} {p50:>9.0} {p99:>9.0} {p999:>9.0} {calls:>7} {failed:>7} {rss:>8} {open:>8} {share:>6.0}");
     p99

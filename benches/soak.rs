@@ -57,7 +57,7 @@ fn main() {
     let rss: Vec<_> = half.iter().map(|sample| sample.1).collect();
     println!("second half: {} to {} kB", rss.iter().min().unwrap(), rss.iter().max().unwrap());
     println!("slope of the second half: {:+.2} kB a minute", slope(half));
-    println!("peak: {} kB", kilobytes(&program, "VmHWM"));
+    println!("peak: {} kB", kilobytes(program.pid(), "VmHWM"));
 }
 
 fn load(webhook: SocketAddr, config: &Arc<ClientConfig>, calls: &AtomicU64, failed: &AtomicU64, done: &AtomicBool) {
@@ -82,14 +82,14 @@ fn watch(program: &Program, calls: &AtomicU64, time: Duration) -> Vec<(f64, u64)
     println!("{:>8} {:>8} {:>8} {:>10}", "minute", "RSS kB", "CPU %", "calls/s");
     let (start, mut samples) = (Instant::now(), Vec::new());
     while start.elapsed() < time {
-        let (began, cpu, before) = (Instant::now(), cpu_seconds(program), calls.load(Ordering::Relaxed));
+        let (began, cpu, before) = (Instant::now(), cpu_seconds(program.pid()), calls.load(Ordering::Relaxed));
         thread::sleep(SAMPLE);
         let seconds = began.elapsed().as_secs_f64();
         let rate = (calls.load(Ordering::Relaxed) - before) as f64 / seconds;
         // As Prometheus does.
         program.metric("connections");
-        let sample = (start.elapsed().as_secs_f64() / 60.0, kilobytes(program, "VmRSS"));
-        let share = 100.0 * (cpu_seconds(program) - cpu) / seconds;
+        let sample = (start.elapsed().as_secs_f64() / 60.0, kilobytes(program.pid(), "VmRSS"));
+        let share = 100.0 * (cpu_seconds(program.pid()) - cpu) / seconds;
         println!("{:>8.2} {:>8} {share:>8.0} {rate:>10.0}", sample.0, sample.1);
         samples.push(sample);
     }

@@ -35,6 +35,7 @@ pub struct Metrics {
     pub reviews: Family<ReviewLabels, Counter>,
     /// Seconds from a request's headers to its answer, a refusal included.
     pub duration: Family<WebhookLabel, Histogram, fn() -> Histogram>,
+    durations: [Histogram; 2],
     /// Requests that got no verdict.
     pub refused: Family<RefusalLabels, Counter>,
     /// Broken invariants that were let pass with a warning.
@@ -240,6 +241,7 @@ impl Metrics {
             .make("reviews", "Reviews that got a verdict");
         let duration = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         r.by(&["webhook"]).add_with_unit("review_duration", "Time from headers to answer", Unit::Seconds, &duration);
+        let durations = Webhook::ALL.map(|webhook| duration.get_or_create_owned(&WebhookLabel { webhook }));
         let refused = r.by(&["code", "reason"]).make("requests_refused", "Requests that got no verdict");
         let broken_invariants =
             r.by(&["rule"]).make("invariants_broken", "Broken invariants that were let pass with a warning");
@@ -297,6 +299,7 @@ impl Metrics {
             descriptions: r.descriptions,
             reviews,
             duration,
+            durations,
             refused,
             broken_invariants,
             panics,
@@ -344,6 +347,15 @@ impl Metrics {
             let (webhook, decision) = (Webhook::Validate, DecisionLabel::Deny);
             let labels = ReviewLabels { webhook, operation, subresource, rule, decision };
             drop(self.reviews.get_or_create(&labels));
+        }
+    }
+
+    /// The part of [`Metrics::duration`] that is this webhook's, without looking for it.
+    pub fn duration_of(&self, webhook: Webhook) -> &Histogram {
+        let [mutate, validate] = &self.durations;
+        match webhook {
+            Webhook::Mutate => mutate,
+            Webhook::Validate => validate,
         }
     }
 

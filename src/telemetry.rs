@@ -25,7 +25,12 @@ pub fn init(args: &LogArgs) -> Result<(), TryInitError> {
             registry.with(text).try_init()?;
         }
         LogFormat::Json => {
-            let json = layer().json().flatten_event(true).with_span_list(false).with_writer(std::io::stderr);
+            let json = layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_writer(std::io::stderr);
             registry.with(json).try_init()?;
         }
     }

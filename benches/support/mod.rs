@@ -1,6 +1,9 @@
 //! The released program on a core of its own, and a client that costs less than it.
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses a part of it")]
 
+pub mod page;
+pub mod plot;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,12 +14,13 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
+use session_webhook::core::review::Webhook;
 
 use crate::tests::client::{client_config, post_head};
 use crate::tests::program::Program;
 
 /// The core of the program under test, and that of the load.
-const CORES: (&str, &str) = ("1", "0");
+pub const CORES: (&str, &str) = ("1", "0");
 /// As an API server gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of `/proc/PID/stat`, in each second.
@@ -39,15 +43,15 @@ pub fn start(options: &str) -> Program {
 }
 
 /// A figure of `/proc/PID/status` that is given in kB.
-pub fn kilobytes(program: &Program, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
+pub fn kilobytes(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Seconds of CPU that the program has used.
-pub fn cpu_seconds(program: &Program) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", program.pid())).unwrap();
+/// Seconds of CPU that a process has used.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     // behind the name, which may hold anything: state is field 3, utime and stime are 14 and 15
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS
@@ -57,15 +61,18 @@ pub fn cpu_seconds(program: &Program) -> f64 {
 pub struct Call(pub Vec<u8>);
 
 impl Call {
-    /// `folder/name.mutating` or `.validating` below `tests/fixtures/admission`; line breaks taken out, as an API server
-    /// sends it.
     pub fn recorded(name: &str) -> Self {
-        let file = format!("{}/tests/fixtures/admission/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let body: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-        let path = if name.ends_with(".mutating") { "/mutate" } else { "/validate" };
-        let body = body.to_string();
-        Self([post_head(path, body.len()).as_bytes(), body.as_bytes()].concat())
+        let (webhook, body) = recorded(name);
+        Self([post_head(webhook.path(), body.len()).as_bytes(), &body].concat())
     }
+}
+
+/// `folder/name.mutating` or `.validating` below `tests/fixtures/admission`; line breaks taken out, as an API server sends it.
+pub fn recorded(name: &str) -> (Webhook, Vec<u8>) {
+    let file = format!("{}/tests/fixtures/admission/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let body: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let webhook = if name.ends_with(".mutating") { Webhook::Mutate } else { Webhook::Validate };
+    (webhook, body.to_string().into_bytes())
 }
 
 /// One connection, kept.
@@ -116,7 +123,7 @@ pub struct Answer {
 
 impl Answer {
     /// `None` as long as a part is missing.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub fn read(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())?;

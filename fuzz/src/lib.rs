@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use session_webhook::core::policy::{Decision, Policy, Verdict};
 use session_webhook::core::response::respond;
-use session_webhook::core::review::{Review, Webhook};
+use session_webhook::core::review::{Review, Webhook, object};
 use session_webhook::core::settings::{Invariants, Settings};
 use session_webhook::core::timestamp::{Instant, Layout, parse_any};
 
@@ -45,7 +45,7 @@ pub fn review(bytes: &[u8]) -> Reached {
         for webhook in [Webhook::Mutate, Webhook::Validate] {
             match policy.decide(webhook, &review, *NOW) {
                 Ok(decision) => {
-                    answered(&review, webhook, &decision);
+                    answered(bytes, &review, webhook, &decision);
                     reached = Reached::Answer;
                 }
                 Err(error) => tellable(&error.to_string()),
@@ -99,9 +99,8 @@ fn same_in(layout: Layout, instant: Instant) {
 }
 
 /// The answer is an `AdmissionReview` as the API server wants it.
-fn answered(review: &Review<'_>, webhook: Webhook, decision: &Decision) {
-    let bytes = respond(review, decision);
-    let answer: Value = serde_json::from_slice(&bytes).unwrap();
+fn answered(bytes: &[u8], review: &Review<'_>, webhook: Webhook, decision: &Decision) {
+    let answer: Value = serde_json::from_slice(&respond(review, decision)).unwrap();
     assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
     assert_eq!(answer["kind"], "AdmissionReview");
     let response = &answer["response"];
@@ -135,7 +134,7 @@ fn answered(review: &Review<'_>, webhook: Webhook, decision: &Decision) {
         let patch = STANDARD.decode(patch.as_str().unwrap()).unwrap();
         let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
         // What serde_json will not read into a tree (numbers out of range) cannot be patched here.
-        if let Some(mut object) = object(review) {
+        if let Ok(mut object) = object(bytes) {
             json_patch::patch(&mut object, &patch).unwrap();
         }
     }
@@ -144,7 +143,7 @@ fn answered(review: &Review<'_>, webhook: Webhook, decision: &Decision) {
 /// What `/mutate` has repaired it finds nothing to repair in.
 fn repaired_once(policy: &Policy, bytes: &[u8], review: &Review<'_>) {
     let Ok(decision) = policy.decide(Webhook::Mutate, review, *NOW) else { return };
-    let (Some(mut object), false) = (object(review), decision.edits.is_empty()) else { return };
+    let (Ok(mut object), false) = (object(bytes), decision.edits.is_empty()) else { return };
     let patch = session_webhook::core::patch::patch(&decision.edits, decision.status_is_missing);
     json_patch::patch(&mut object, &patch).unwrap();
     let Ok(mut again) = serde_json::from_slice::<Value>(bytes) else { return };
@@ -159,10 +158,6 @@ fn repaired_once(policy: &Policy, bytes: &[u8], review: &Review<'_>) {
     if let Ok(second) = policy.decide(Webhook::Mutate, &review, *NOW) {
         assert!(second.edits.is_empty(), "repaired again: {:?}", second.edits);
     }
-}
-
-fn object(review: &Review<'_>) -> Option<Value> {
-    serde_json::from_str(review.object?.get()).ok()
 }
 
 /// One line without anything that plays tricks on a terminal, and of no length that a client decides.

@@ -181,7 +181,7 @@ def replica(stage, index, ports, api):
         f"replica-{index}", PROGRAM, "serve", f"--listen=127.0.0.1:{ports[0]}", f"--ops-listen=127.0.0.1:{ports[1]}",
         f"--tls-cert={stage.folder}/served/tls.crt", f"--tls-key={stage.folder}/served/tls.key", "--tls-poll=2s",
         "--service-account=hobbyfarm-system/hobbyfarm-session", "--own-service-account=hobbyfarm-session-webhook/session-webhook",
-        "--backfill", "--backfill-after=5s", "--connection-age=40s", "--drain-delay=3s", "--max-requests-in-flight=8",
+        "--backfill", "--backfill-after=5s", "--audit-interval=20s", "--connection-age=40s", "--drain-delay=3s", "--max-requests-in-flight=8",
         KUBECONFIG=str(kubeconfig(stage, api, "own", "hobbyfarm-session-webhook")),
     )
 

@@ -7,13 +7,16 @@
 use serde_json::{Value, json};
 
 use super::cel::{self, Validation, literal};
+use super::installation::{CONFIGURATION, OPERATIONS, RESOURCES};
 use super::message::{LONGEST_USER, reason};
-use super::review::{GROUP, LONGEST_OBJECT, RESOURCE, STATUS};
+use super::review::{GROUP, LONGEST_OBJECT};
 use super::rule::Rule;
 use super::settings::{Mode, Settings};
 
-/// The name of both objects.
-pub const NAME: &str = "hobbyfarm-session-webhook";
+/// The name of both objects: that of the webhook configurations that they stand beside.
+pub const NAME: &str = CONFIGURATION;
+/// The first Kubernetes version that serves them.
+pub const SINCE: (u32, u32) = (1, 30);
 
 /// The policy and its binding, `admissionregistration.k8s.io/v1` (Kubernetes 1.30). What the API server would default is
 /// spelled out, so that a second apply changes nothing.
@@ -40,9 +43,8 @@ fn policy(settings: &Settings) -> Value {
                 "resourceRules": [{
                     "apiGroups": [GROUP],
                     "apiVersions": ["*"],
-                    // Never DELETE: nothing here can keep a Session, or a namespace, from going away.
-                    "operations": ["CREATE", "UPDATE"],
-                    "resources": [RESOURCE, format!("{RESOURCE}/{STATUS}")],
+                    "operations": OPERATIONS,
+                    "resources": RESOURCES,
                     "scope": "Namespaced",
                 }],
             },

@@ -3,19 +3,33 @@
 //! A patch that does not apply fails the client's request even under `failurePolicy: Ignore`, and `add` to an object
 //! that exists always applies.
 
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, Patch, PatchOperation};
+use json_patch::Patch;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::normalize::Edit;
 
-/// The patch that makes these edits; `status_is_missing` where the object to be patched has none, or a `null`.
-pub fn patch(edits: &[Edit], status_is_missing: bool) -> Patch {
-    let object = status_is_missing.then(|| add(["status"], Value::Object(Map::new())));
-    let fields = edits.iter().map(|edit| add(edit.field.path().split('.'), edit.value.clone()));
-    Patch(object.into_iter().chain(fields).collect())
+/// One operation of a patch.
+#[derive(Serialize)]
+struct Add<'a> {
+    op: &'static str,
+    path: &'static str,
+    value: &'a Value,
 }
 
-fn add<'a>(path: impl IntoIterator<Item = &'a str>, value: Value) -> PatchOperation {
-    PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path), value })
+/// The patch that makes these edits, as JSON; `status_is_missing` where the object to be patched has none, or a `null`.
+#[expect(clippy::expect_used, reason = "strings and values always serialize")]
+pub fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
+    let empty = Value::Object(Map::new());
+    let add = |path, value| Add { op: "add", path, value };
+    let object = status_is_missing.then(|| add("/status", &empty));
+    let operations: Vec<_> =
+        object.into_iter().chain(edits.iter().map(|edit| add(edit.field.pointer(), &edit.value))).collect();
+    serde_json::to_vec(&operations).expect("serializable")
+}
+
+/// The same, for those who apply it.
+#[expect(clippy::expect_used, reason = "what is written above is a patch")]
+pub fn patch(edits: &[Edit], status_is_missing: bool) -> Patch {
+    serde_json::from_slice(&json(edits, status_is_missing)).expect("a patch")
 }

@@ -1,13 +1,14 @@
 //! The decision table: [`Policy::decide`] turns a review into a [`Decision`].
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use kube::core::admission::Operation;
-use serde_json::value::RawValue;
 
 use super::message;
 use super::normalize::{Edit, Timeouts, normalize};
 use super::requester::Requester;
-use super::review::{Review, ReviewError, Webhook};
+use super::review::{Object, Review, ReviewError, Webhook};
 use super::rule::Rule;
 use super::session::{Session, Status, dialect};
 use super::settings::{Dialect, Impersonation, Invariants, Mode, Settings};
@@ -70,9 +71,9 @@ pub struct Cause {
 }
 
 /// The objects of a `CREATE` or `UPDATE`.
-struct Write<'a> {
-    object: Session<'a>,
-    old: Option<Session<'a>>,
+struct Write<'r, 'a> {
+    object: Cow<'r, Session<'a>>,
+    old: Option<Cow<'r, Session<'a>>>,
 }
 
 impl Policy {
@@ -116,7 +117,7 @@ impl Policy {
     }
 
     /// The table of who may write. The first rule that holds wins.
-    fn door(&self, review: &Review<'_>, write: &Write<'_>) -> Rule {
+    fn door(&self, review: &Review<'_>, write: &Write<'_, '_>) -> Rule {
         let requester = Requester::parse(&review.user_info.username);
         if self.is_hobbyfarm(&requester) {
             let impersonated = review.user_info.uid.is_empty() && self.settings.impersonation == Impersonation::Deny;
@@ -152,13 +153,13 @@ impl Policy {
             || user.groups.contain_any(&self.settings.break_glass_groups)
     }
 
-    fn dialect(&self, write: &Write<'_>) -> Dialect {
-        self.settings.dialect.unwrap_or_else(|| dialect(&write.object, write.old.as_ref()))
+    fn dialect(&self, write: &Write<'_, '_>) -> Dialect {
+        self.settings.dialect.unwrap_or_else(|| dialect(&write.object, write.old.as_deref()))
     }
 
     /// Repairs what HobbyFarm or break-glass writes. An update of metadata alone, or of an object that is being deleted,
     /// is left alone: a repair would turn the garbage collector's update into an edit.
-    fn mutate(&self, write: &Write<'_>, now: Timestamp, decision: &mut Decision) {
+    fn mutate(&self, write: &Write<'_, '_>, now: Timestamp, decision: &mut Decision) {
         let metadata_only = || write.old.as_ref().is_some_and(|old| !write.object.changes_since(old).beyond_metadata);
         if !decision.rule.is_trusted() || write.object.is_being_deleted() || metadata_only() {
             return;
@@ -169,7 +170,7 @@ impl Policy {
         decision.warnings = decision.edits.iter().filter_map(Edit::warning).collect();
     }
 
-    fn validate(&self, review: &Review<'_>, write: &Write<'_>, decision: &mut Decision) {
+    fn validate(&self, review: &Review<'_>, write: &Write<'_, '_>, decision: &mut Decision) {
         if decision.rule.is_manual() {
             let message = message::refusal(review, decision.rule, &self.settings);
             return decision.deny(Refusal { message, causes: Vec::new() });
@@ -180,7 +181,7 @@ impl Policy {
         if decision.break_glass {
             decision.warnings.push(message::break_glass(review));
         }
-        let old = write.old.as_ref();
+        let old = write.old.as_deref();
         let dialect = self.dialect(write);
         let mut causes = validate::status(&write.object, old, dialect);
         let broken = || old.map_or_else(Vec::new, |old| validate::invariants(&write.object, old, dialect));
@@ -236,16 +237,19 @@ impl Decision {
     }
 }
 
-impl<'a> Write<'a> {
-    fn read(review: &Review<'a>) -> Result<Self, ReviewError> {
+impl<'r, 'a> Write<'r, 'a> {
+    fn read(review: &'r Review<'a>) -> Result<Self, ReviewError> {
         let operation = review.operation_name();
-        let read = |field: &'static str, raw: Option<&'a RawValue>| {
-            let raw = raw.ok_or(ReviewError::Missing { operation, field })?;
-            Session::read(raw).map_err(|source| ReviewError::Object { field, source })
+        let read = |field: &'static str, object: &'r Option<Object<'a>>| match object {
+            None => Err(ReviewError::Missing { operation, field }),
+            Some(Object::Session(session)) => Ok(Cow::Borrowed(session)),
+            Some(Object::Raw(raw)) => {
+                Session::read(raw).map(Cow::Owned).map_err(|source| ReviewError::Object { field, source })
+            }
         };
-        let object = read("object", review.object)?;
+        let object = read("object", &review.object)?;
         let old = match review.operation {
-            Operation::Update => Some(read("oldObject", review.old_object)?),
+            Operation::Update => Some(read("oldObject", &review.old_object)?),
             Operation::Create | Operation::Delete | Operation::Connect => None,
         };
         Ok(Self { object, old })

@@ -1,7 +1,5 @@
 //! [`Decision`] to bytes: the `AdmissionReview` that answers a request.
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube::core::Status;
@@ -9,10 +7,9 @@ use kube::core::admission::{META_API_VERSION_V1, META_KIND};
 use kube::core::response::{StatusCause, StatusDetails, reason};
 use serde::Serialize;
 
-use super::patch::patch;
+use super::patch;
 use super::policy::{Decision, Refusal, Verdict};
 use super::review::Review;
-use super::rule::Rule;
 use super::settings::Mode;
 
 /// The wire form. kube's own type writes the patch as a list of numbers and annotations in random order.
@@ -37,8 +34,27 @@ struct Response<'a> {
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
-    audit_annotations: BTreeMap<&'static str, String>,
+    audit_annotations: Annotations,
 }
+
+/// What the audit log keeps of the decision.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Annotations {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    break_glass: Option<&'static str>,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    invariants: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    repairs: String,
+    rule: &'static str,
+}
+
+/// Room that is made for an answer from the start, bytes.
+const USUAL_ANSWER: usize = 1 << 10;
 
 /// The answer to `review` as the API server wants it: an `AdmissionReview` with a `response`, as JSON.
 pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
@@ -49,7 +65,7 @@ pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
     let patch = if decision.edits.is_empty() {
         None
     } else {
-        Some(STANDARD.encode(to_json(&patch(&decision.edits, decision.status_is_missing))))
+        Some(STANDARD.encode(patch::json(&decision.edits, decision.status_is_missing)))
     };
     to_json(&Answer {
         api_version: META_API_VERSION_V1,
@@ -68,7 +84,9 @@ pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
 
 #[expect(clippy::expect_used, reason = "strings, lists and maps with string keys always serialize")]
 fn to_json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("serializable")
+    let mut json = Vec::with_capacity(USUAL_ANSWER);
+    serde_json::to_writer(&mut json, value).expect("serializable");
+    json
 }
 
 /// Code and reason are both set: the API server turns a lone message into a 400.
@@ -89,22 +107,24 @@ fn status(review: &Review<'_>, refusal: &Refusal) -> Status {
     })
 }
 
-fn annotations(decision: &Decision) -> BTreeMap<&'static str, String> {
-    let mut annotations =
-        BTreeMap::from([("rule", decision.rule.name().to_owned()), ("decision", decision.name().to_owned())]);
-    if !decision.edits.is_empty() {
-        let paths: Vec<_> = decision.edits.iter().map(|edit| edit.field.path()).collect();
-        annotations.insert("repairs", paths.join(","));
+fn annotations(decision: &Decision) -> Annotations {
+    Annotations {
+        break_glass: decision.break_glass.then_some("true"),
+        decision: decision.name(),
+        invariants: joined(decision.broken_invariants.iter().map(|rule| rule.name())),
+        mode: (decision.mode != Mode::Enforce).then(|| decision.mode.name()),
+        repairs: joined(decision.edits.iter().map(|edit| edit.field.path())),
+        rule: decision.rule.name(),
     }
-    if !decision.broken_invariants.is_empty() {
-        let rules: Vec<_> = decision.broken_invariants.iter().copied().map(Rule::name).collect();
-        annotations.insert("invariants", rules.join(","));
+}
+
+fn joined(names: impl Iterator<Item = &'static str>) -> String {
+    let mut joined = String::new();
+    for name in names {
+        if !joined.is_empty() {
+            joined.push(',');
+        }
+        joined.push_str(name);
     }
-    if decision.break_glass {
-        annotations.insert("break-glass", "true".to_owned());
-    }
-    if decision.mode != Mode::Enforce {
-        annotations.insert("mode", decision.mode.name().to_owned());
-    }
-    annotations
+    joined
 }

@@ -6,9 +6,11 @@ use std::fmt;
 use kube::core::admission::{META_API_VERSION_V1, META_KIND, Operation};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::session::Session;
 use super::text::{one_line, quote};
 
 /// The API group of HobbyFarm's resources.
@@ -28,6 +30,9 @@ pub enum Webhook {
 }
 
 impl Webhook {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Mutate, Self::Validate];
+
     /// The HTTP path, which is also the metric label behind its slash.
     pub const fn path(self) -> &'static str {
         match self {
@@ -44,8 +49,8 @@ impl Webhook {
 
 /// One admission request (`AdmissionReview.request` of `admission.k8s.io/v1`), borrowed from its bytes.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Review<'a> {
+#[serde(rename_all = "camelCase", bound(deserialize = "O: Deserialize<'de>"))]
+pub struct Review<'a, O = Object<'a>> {
     /// Echoed in the answer; the API server refuses an answer with another one.
     #[serde(borrow, default)]
     pub uid: Cow<'a, str>,
@@ -70,14 +75,29 @@ pub struct Review<'a> {
     #[serde(borrow, default)]
     pub user_info: UserInfo<'a>,
     /// The object as it would be stored; absent for `DELETE`.
-    #[serde(borrow, default)]
-    pub object: Option<&'a RawValue>,
+    #[serde(default = "Option::default")]
+    pub object: Option<O>,
     /// The stored object; absent for `CREATE`.
-    #[serde(borrow, default)]
-    pub old_object: Option<&'a RawValue>,
+    #[serde(default = "Option::default")]
+    pub old_object: Option<O>,
     /// Nothing will be stored. The decision is the same: this webhook has no side effects.
     #[serde(default, deserialize_with = "null_as_default")]
     pub dry_run: bool,
+}
+
+/// An object of a request.
+#[derive(Debug, Clone)]
+pub enum Object<'a> {
+    /// As a Session, read along with the request.
+    Session(Session<'a>),
+    /// As it stands: it is no Session, or nobody has looked.
+    Raw(&'a RawValue),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Session::deserialize(deserializer).map(Self::Session)
+    }
 }
 
 /// `group/version, kind` of an object.
@@ -211,8 +231,28 @@ struct Envelope<'a, R> {
     request: Option<R>,
 }
 
+impl<'a> Review<'a, &'a RawValue> {
+    fn with_raw_objects(self) -> Review<'a> {
+        let Self { uid, operation, kind, resource, sub_resource, name, namespace, user_info, .. } = self;
+        let (object, old_object) = (self.object.map(Object::Raw), self.old_object.map(Object::Raw));
+        let dry_run = self.dry_run;
+        Review { uid, operation, kind, resource, sub_resource, name, namespace, user_info, object, old_object, dry_run }
+    }
+}
+
+/// The object of a review as a tree, for those who show it; `null` where there is none.
+///
+/// # Errors
+///
+/// Where the body is no review, or the object holds what no tree can.
+pub fn object(body: &[u8]) -> serde_json::Result<Value> {
+    let envelope: Envelope<'_, Review<'_, &RawValue>> = serde_json::from_slice(body)?;
+    let object = envelope.request.and_then(|request| request.object);
+    object.map_or(Ok(Value::Null), |object| serde_json::from_str(object.get()))
+}
+
 impl<'a> Review<'a> {
-    /// Reads a review. Objects are checked for JSON syntax only; their content is read when the policy needs it.
+    /// Reads a review, and its objects along with it as far as they are Sessions.
     pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
         let whole = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
         match whole {
@@ -225,7 +265,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// For what is no such review: twice as much work, and it tells why.
+    /// For what is no such review, or has objects that are no Sessions: twice as much work, and it tells why.
     fn parse_step_by_step(body: &'a [u8]) -> Result<Self, ReviewError> {
         let envelope: Envelope<'a, &'a RawValue> = serde_json::from_slice(body)?;
         if envelope.kind != META_KIND {
@@ -235,7 +275,8 @@ impl<'a> Review<'a> {
             return Err(ReviewError::Version(envelope.api_version.into_owned()));
         }
         let request = envelope.request.ok_or(ReviewError::NoRequest)?;
-        Ok(serde_json::from_str(request.get())?)
+        let review: Review<'a, &'a RawValue> = serde_json::from_str(request.get())?;
+        Ok(review.with_raw_objects())
     }
 
     /// Whether the request is about HobbyFarm's Sessions or their status, whatever the API version.

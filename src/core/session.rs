@@ -1,7 +1,7 @@
 //! A view over a Session's raw JSON: what the policy looks at is read, the rest is only compared.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
@@ -14,14 +14,17 @@ use super::settings::Dialect;
 /// dozen.
 const MOST_MEMBERS: usize = 100_000;
 
+/// Room that is made for the members of an object from the start.
+const USUAL_MEMBERS: usize = 8;
+
 /// Larger values (bytes of JSON) are compared as they stand, not by meaning, which would take many times their size. An API
 /// server writes the old and the new object in the same way, so it makes no difference to what it sends.
 const LARGEST_PARSED: usize = 256 * 1024;
 
-/// The members of a JSON object, each value still raw. `null` counts as absent; of members that are given twice the
+/// The members of a JSON object, sorted, each value still raw. `null` counts as absent; of members that are given twice the
 /// last one counts, as in Go.
 #[derive(Debug, Clone, Default)]
-pub struct Members<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Reads an object; an error says why it is none.
@@ -31,7 +34,36 @@ impl<'a> Members<'a> {
 
     /// The value under `key`.
     pub fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.0.get(key).copied().filter(|value| value.get() != "null")
+        self.raw(key).filter(|value| value.get() != "null")
+    }
+
+    fn raw(&self, key: &str) -> Option<&'a RawValue> {
+        let index = self.0.binary_search_by(|(other, _)| (**other).cmp(key)).ok()?;
+        self.0.get(index).map(|(_, value)| *value)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(key, _)| &**key)
+    }
+
+    /// Adds a member, to be followed by [`Members::sort`].
+    fn push<E: serde::de::Error>(&mut self, key: Cow<'a, str>, value: &'a RawValue) -> Result<(), E> {
+        if self.0.len() == MOST_MEMBERS {
+            return Err(E::custom(format_args!("more than {MOST_MEMBERS} members")));
+        }
+        self.0.push((key, value));
+        Ok(())
+    }
+
+    /// An API server sends them in order, and none twice: then there is nothing to do.
+    fn sort(&mut self) {
+        if self.0.is_sorted_by(|(one, _), (next, _)| one < next) {
+            return;
+        }
+        // Of equals the last one comes first, and stays.
+        self.0.reverse();
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.0.dedup_by(|(one, _), (other, _)| one == other);
     }
 
     /// The value under `key`, looked at.
@@ -44,8 +76,8 @@ impl<'a> Members<'a> {
     fn changed<'b>(&'b self, other: &'b Self, ignored: &'b [&str]) -> impl Iterator<Item = &'b str> {
         let counts = |key: &&str| !ignored.contains(key);
         let differs = |key: &&str| !same(self.get(key), other.get(key));
-        let gone = other.0.keys().filter(|key| !self.0.contains_key(*key));
-        self.0.keys().chain(gone).map(AsRef::as_ref).filter(counts).filter(differs)
+        let gone = other.keys().filter(|key| self.raw(key).is_none());
+        self.keys().chain(gone).filter(counts).filter(differs)
     }
 }
 
@@ -60,26 +92,24 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = BTreeMap::new();
+                let mut members = Members(Vec::with_capacity(USUAL_MEMBERS));
                 while let Some((Text(key), value)) = map.next_entry()? {
-                    members.insert(key, value);
-                    check_size(&members)?;
+                    members.push(key, value)?;
                 }
-                Ok(Members(members))
+                members.sort();
+                Ok(members)
             }
         }
         deserializer.deserialize_map(Visit)
     }
 }
 
-/// A Session whose parts are objects, as far as it has them, read in one go.
-struct Parts<'a>(Session<'a>);
-
-impl<'de> Deserialize<'de> for Parts<'de> {
+impl<'de> Deserialize<'de> for Session<'de> {
+    /// In one go, for a Session whose parts are objects, as far as it has them; see [`Session::read`].
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visit;
         impl<'de> Visitor<'de> for Visit {
-            type Value = Parts<'de>;
+            type Value = Session<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
@@ -87,33 +117,26 @@ impl<'de> Deserialize<'de> for Parts<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut metadata, mut spec, mut status) = (None, None, None);
-                let mut rest = BTreeMap::new();
+                let mut rest = Members::default();
                 while let Some(Text(key)) = map.next_key()? {
                     match &*key {
                         "metadata" => metadata = map.next_value()?,
                         "spec" => spec = map.next_value()?,
                         "status" => status = map.next_value()?,
-                        _ => drop(rest.insert(key, map.next_value()?)),
+                        _ => rest.push(key, map.next_value()?)?,
                     }
-                    check_size(&rest)?;
                 }
-                Ok(Parts(Session {
+                rest.sort();
+                Ok(Session {
                     metadata: metadata.unwrap_or_default(),
                     spec,
                     status: status.map_or(Status::Absent, Status::Object),
-                    rest: Members(rest),
-                }))
+                    rest,
+                })
             }
         }
         deserializer.deserialize_map(Visit)
     }
-}
-
-fn check_size<E: serde::de::Error>(members: &BTreeMap<Cow<'_, str>, &RawValue>) -> Result<(), E> {
-    if members.len() > MOST_MEMBERS {
-        return Err(E::custom(format_args!("more than {MOST_MEMBERS} members")));
-    }
-    Ok(())
 }
 
 /// A string that borrows from its source where it has no escapes.
@@ -152,9 +175,11 @@ impl<'a> Scalar<'a> {
             "null" => Self::Absent,
             "true" => Self::Bool(true),
             "false" => Self::Bool(false),
-            text => match serde_json::from_str(text) {
-                Ok(Text(text)) => Self::Text(text),
-                Err(_) => Self::Other(text),
+            text if !text.starts_with('"') => Self::Other(text),
+            text => match text.get(1..text.len() - 1) {
+                // A value is raw only once it was found to be JSON: what has no escapes stands for itself.
+                Some(plain) if !plain.contains('\\') => Self::Text(plain.into()),
+                _ => serde_json::from_str(text).map_or(Self::Other(text), |Text(text)| Self::Text(text)),
             },
         }
     }
@@ -249,22 +274,37 @@ impl Field {
         }
     }
 
-    /// The path of the field in the object, for people.
-    pub const fn path(self) -> &'static str {
+    /// Key in `status`, path in the object, pointer into it.
+    const fn names(self) -> (&'static str, &'static str, &'static str) {
+        macro_rules! names {
+            ($key:literal) => {
+                ($key, concat!("status.", $key), concat!("/status/", $key))
+            };
+        }
         match self {
-            Self::Paused => "status.paused",
-            Self::Active => "status.active",
-            Self::Finished => "status.finished",
-            Self::StartTime => "status.start_time",
-            Self::EndTime => "status.end_time",
-            Self::PauseTime => "status.pause_time",
-            Self::PausedTime => "status.paused_time",
+            Self::Paused => names!("paused"),
+            Self::Active => names!("active"),
+            Self::Finished => names!("finished"),
+            Self::StartTime => names!("start_time"),
+            Self::EndTime => names!("end_time"),
+            Self::PauseTime => names!("pause_time"),
+            Self::PausedTime => names!("paused_time"),
         }
     }
 
     /// The key in `status`.
-    pub fn key(self) -> &'static str {
-        self.path().trim_start_matches("status.")
+    pub const fn key(self) -> &'static str {
+        self.names().0
+    }
+
+    /// The path of the field in the object, for people.
+    pub const fn path(self) -> &'static str {
+        self.names().1
+    }
+
+    /// The pointer to the field in the object, for patches.
+    pub const fn pointer(self) -> &'static str {
+        self.names().2
     }
 }
 
@@ -281,8 +321,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Reads the object. Only a value, or its metadata, that is no JSON object is an error.
     pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
-        serde_json::from_str::<Parts<'a>>(raw.get())
-            .map_or_else(|_| Self::read_part_by_part(raw), |Parts(session)| Ok(session))
+        serde_json::from_str(raw.get()).or_else(|_| Self::read_part_by_part(raw))
     }
 
     /// For an object with a part that is none: twice as much work, and it tells which.
@@ -291,13 +330,13 @@ impl<'a> Session<'a> {
         let metadata = rest.get("metadata").map_or_else(|| Ok(Members::default()), Members::read)?;
         let part = |key: &str| rest.get(key).map(Members::read);
         let (spec, status) = (part("spec"), part("status"));
-        rest.0.remove("metadata");
-        if !matches!(spec, Some(Err(_))) {
-            rest.0.remove("spec");
-        }
-        if !matches!(status, Some(Err(_))) {
-            rest.0.remove("status");
-        }
+        let (odd_spec, odd_status) = (matches!(spec, Some(Err(_))), matches!(status, Some(Err(_))));
+        rest.0.retain(|(key, _)| match &**key {
+            "metadata" => false,
+            "spec" => odd_spec,
+            "status" => odd_status,
+            _ => true,
+        });
         let status = match status {
             None => Status::Absent,
             Some(Ok(members)) => Status::Object(members),
@@ -414,7 +453,7 @@ pub fn dialect(object: &Session<'_>, old: Option<&Session<'_>>) -> Dialect {
 /// Whether two parts hold the same members, a `null` being one.
 fn same_part(one: Option<&Members<'_>>, other: Option<&Members<'_>>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
-    one.0.len() == other.0.len() && one.0.iter().all(|(key, value)| same(Some(value), other.0.get(key).copied()))
+    one.0.len() == other.0.len() && one.0.iter().all(|(key, value)| same(Some(value), other.raw(key)))
 }
 
 /// What an update changes. `managedFields`, `resourceVersion` and `generation` do not count.

@@ -14,6 +14,9 @@ pub fn one_line(text: &str, longest: usize) -> String {
 }
 
 fn cut(text: &str, longest: usize, unescaped: &str) -> String {
+    if text.len() <= longest && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     let (mut line, mut length) = (String::with_capacity(text.len().min(longest)), 0);
     for character in text.chars() {
         let before = line.len();
@@ -30,6 +33,11 @@ fn cut(text: &str, longest: usize, unescaped: &str) -> String {
         }
     }
     line
+}
+
+/// Whether a character stands for itself wherever it is: most names are made of such alone.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'/' | b'_' | b'@')
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! for its name only and may contradict the date, blanks may be doubled, a fraction may follow the seconds of any
 //! layout, an offset outranks the abbreviation behind it unless that is `UTC`, a leap second is refused.
 
+use std::sync::LazyLock;
+
 use jiff::civil::{DateTime, date};
 use jiff::{SignedDuration, Timestamp};
 
@@ -100,19 +102,29 @@ impl Layout {
     /// One deviation: of `GMT+3`, which Go records but does not subtract, the offset is subtracted.
     pub fn parse(self, value: &str) -> Option<Instant> {
         let value = if self == Self::GoStringMonotonic { strip_monotonic(value)? } else { value };
-        let mut layout = self.reference();
         let mut parser = Parser { rest: value.as_bytes(), fields: Fields::default() };
-        while !layout.is_empty() {
-            let Some((text, element)) = ELEMENTS.iter().find(|(text, _)| layout.starts_with(text)) else {
-                let (literal, behind) = layout.split_at_checked(1)?;
-                parser.literal(literal.as_bytes())?;
-                layout = behind;
-                continue;
-            };
-            parser.element(*element)?;
-            layout = layout.strip_prefix(text)?;
+        for piece in PIECES.get(self as usize)? {
+            match piece {
+                Piece::Element(element) => parser.element(*element)?,
+                Piece::Literal(literal) => parser.literal(*literal)?,
+            }
         }
         parser.rest.is_empty().then_some(parser.fields)?.instant()
+    }
+
+    /// The layout taken apart.
+    fn pieces(self) -> Vec<Piece> {
+        let (mut rest, mut pieces) = (self.reference(), Vec::new());
+        while let Some(&literal) = rest.as_bytes().first() {
+            let element = ELEMENTS.iter().find_map(|(text, element)| Some((rest.strip_prefix(text)?, *element)));
+            let (behind, piece) = match element {
+                Some((behind, element)) => (behind, Piece::Element(element)),
+                None => (rest.get(1..).unwrap_or_default(), Piece::Literal(literal)),
+            };
+            rest = behind;
+            pieces.push(piece);
+        }
+        pieces
     }
 
     /// Writes an instant in UTC, as Go does; `None` where the year has not four digits.
@@ -146,6 +158,17 @@ fn strip_monotonic(value: &str) -> Option<&str> {
     let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
     (digits(whole) && digits(fraction)).then_some(time)
 }
+
+/// A part of a layout.
+#[derive(Debug, Clone, Copy)]
+enum Piece {
+    Element(Element),
+    /// A byte that stands for itself.
+    Literal(u8),
+}
+
+/// Each layout of [`Layout::ALL`], taken apart once.
+static PIECES: LazyLock<[Vec<Piece>; 7]> = LazyLock::new(|| Layout::ALL.map(Layout::pieces));
 
 /// A part of a layout that stands for a part of a time.
 #[derive(Debug, Clone, Copy)]
@@ -249,8 +272,8 @@ impl Parser<'_> {
     }
 
     /// Go's `skip`: a blank in the layout stands for any number of blanks, or for none at the end of the value.
-    fn literal(&mut self, literal: &[u8]) -> Option<()> {
-        if literal == b" " {
+    fn literal(&mut self, literal: u8) -> Option<()> {
+        if literal == b' ' {
             if !self.rest.is_empty() && !self.rest.starts_with(b" ") {
                 return None;
             }
@@ -258,7 +281,7 @@ impl Parser<'_> {
                 self.rest = rest;
             }
         } else {
-            self.rest = self.rest.strip_prefix(literal)?;
+            self.rest = self.rest.strip_prefix(&[literal])?;
         }
         Some(())
     }
@@ -311,7 +334,7 @@ impl Parser<'_> {
     }
 
     /// `±hhmm`, or `±hh:mm` with a separator. Like Go, 24 hours and 60 minutes pass.
-    fn offset(&mut self, separator: Option<&[u8]>) -> Option<()> {
+    fn offset(&mut self, separator: Option<u8>) -> Option<()> {
         let east = match self.take(1)? {
             b"+" => 1,
             b"-" => -1,
@@ -332,7 +355,7 @@ impl Parser<'_> {
             self.fields.utc = true;
             return Some(());
         }
-        self.offset(Some(b":"))
+        self.offset(Some(b':'))
     }
 
     fn zone(&mut self) -> Option<()> {

@@ -1,14 +1,18 @@
 //! Reading a body within limits: its size, the bytes of all bodies together, and time.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Bytes, HttpBody as Body};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::timeout;
 
 use super::MAX_BODY;
 use super::refusal::Refusal;
@@ -76,23 +80,34 @@ const FIRST_BUFFER: usize = 64 << 10;
 
 /// Reads the whole body, and returns it with what it is charged with: what has arrived, not what is declared, or a few
 /// clients that declare much and send nothing would lock everybody else out.
-pub(super) async fn read(
+pub(super) async fn read<B>(
     headers: &HeaderMap,
-    body: &mut Body,
+    body: &mut B,
     bytes: &Arc<Budget>,
-    timeout: Duration,
-) -> Result<(Vec<u8>, Charge), Refusal> {
+    limit: Duration,
+) -> Result<(Bytes, Charge), Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let declared = declared.unwrap_or(0);
     if declared > MAX_BODY {
         return Err(Refusal::TooLarge);
     }
     let charge = bytes.take(0).ok_or(Refusal::TooManyBytes)?;
-    let buffer = Vec::with_capacity(declared.min(FIRST_BUFFER));
-    tokio::time::timeout(timeout, collect(body, buffer, charge)).await.map_err(|_| Refusal::BodyTimeout)?
+    let mut reading = pin!(collect(body, declared.min(FIRST_BUFFER), charge));
+    // Most bodies come along with their headers, and need no timer.
+    match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        Poll::Ready(read) => read,
+        Poll::Pending => timeout(limit, reading).await.map_err(|_| Refusal::BodyTimeout)?,
+    }
 }
 
-async fn collect(body: &mut Body, mut buffer: Vec<u8>, mut charge: Charge) -> Result<(Vec<u8>, Charge), Refusal> {
+async fn collect<B>(body: &mut B, room: usize, mut charge: Charge) -> Result<(Bytes, Charge), Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut buffer = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
         let total = buffer.len() + data.len();
@@ -102,14 +117,21 @@ async fn collect(body: &mut Body, mut buffer: Vec<u8>, mut charge: Charge) -> Re
         if !charge.grow(data.len()) {
             return Err(Refusal::TooManyBytes);
         }
+        if buffer.is_empty() && body.is_end_stream() {
+            return Ok((data, charge));
+        }
+        buffer.reserve(room.saturating_sub(buffer.len()));
         buffer.extend_from_slice(&data);
     }
-    Ok((buffer, charge))
+    Ok((buffer.into(), charge))
 }
 
 /// Reads what is left of a refused request's body and forgets it, within limits. Over HTTP/1.1 a connection that is closed
 /// on unread bytes is reset, and the answer with the reason is lost on the way.
-pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
+pub(super) async fn discard<B>(headers: &HeaderMap, mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     // Such a client sends its body only when it is asked to.
     if headers.contains_key(EXPECT) {
         return;
@@ -124,5 +146,5 @@ pub(super) async fn discard(headers: &HeaderMap, mut body: Body) {
         }
     };
     // In vain for a client that is slower or sends more: it does not get to know the reason.
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, all).await;
+    let _ = timeout(DISCARD_TIMEOUT, all).await;
 }

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Bytes;
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request};
-use axum::response::Response;
+use axum::http::{HeaderValue, Request, Response};
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -21,10 +24,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::ServiceExt;
 
 use super::log::{LONGEST_NAME, Throttle};
 use super::peer::{Closed, Peer};
+use super::router::App;
 use super::tls::client_names;
 use super::{Stage, Timeouts};
 use crate::core::text::one_line;
@@ -44,7 +47,7 @@ const MAX_RESETS: usize = 20;
 
 /// What all connections share.
 pub(super) struct Shared {
-    routes: Router,
+    app: Arc<App>,
     timeouts: Timeouts,
     client_names: Vec<String>,
     complaints: Throttle,
@@ -57,7 +60,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        routes: Router,
+        app: Arc<App>,
         timeouts: Timeouts,
         client_names: Vec<String>,
         tls: watch::Receiver<Arc<ServerConfig>>,
@@ -65,7 +68,8 @@ impl Shared {
     ) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
         // Time is kept here, for both versions alike.
-        http.http1().header_read_timeout(None).max_buf_size(MAX_HEAD as usize);
+        // Answers are small: one buffer for head and body is less work than two that are written together.
+        http.http1().header_read_timeout(None).max_buf_size(MAX_HEAD as usize).writev(false);
         http.http2()
             .max_header_list_size(MAX_HEAD)
             .max_concurrent_streams(MAX_STREAMS)
@@ -75,7 +79,7 @@ impl Shared {
             .max_local_error_reset_streams(MAX_RESETS);
         let (http1, http2) = (http.clone().http1_only(), http.http2_only());
         let (complaints, requests) = (Throttle::new(), AtomicUsize::new(0));
-        Self { routes, timeouts, client_names, complaints, tls, stage, http1, http2, requests }
+        Self { app, timeouts, client_names, complaints, tls, stage, http1, http2, requests }
     }
 
     /// Requests that have no answer yet, on all connections.
@@ -106,10 +110,6 @@ impl Drop for InFlight {
         shared.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
-
-/// Marks requests over connections whose client is not one that is answered.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct UnknownClient;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, stream: TcpStream) -> Closed {
@@ -176,39 +176,51 @@ async fn talk(
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let known = is_known(&stream, shared);
     let builder = if http2 { &shared.http2 } else { &shared.http1 };
-    let service = service_fn(|mut request| {
-        if !known {
-            request.extensions_mut().insert(UnknownClient);
-        }
-        answer(Arc::clone(shared), Arc::clone(peer), http2, request)
-    });
+    let service = service_fn(|request| answer(Arc::clone(shared), Arc::clone(peer), Client { http2, known }, request));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut idle = pin!(idle(peer, &shared.timeouts));
-    let mut retire = pin!(retire(shared, peer, http2, tls));
+    // As a set, because it looks only at those that have something to say, and not at each of them at every byte.
+    let mut events: FuturesUnordered<BoxFuture<'_, Event>> = FuturesUnordered::new();
     let mut stage = shared.stage();
-    let mut closing = pin!(reached(&mut stage, Stage::Closing));
-    let (mut why, mut ending) = (None, false);
+    events.push(Box::pin(async move {
+        reached(&mut stage, Stage::Closing).await;
+        Event::Closing
+    }));
+    events.push(Box::pin(retire(shared, peer, http2, tls).map(Event::Retire)));
+    events.push(Box::pin(idle(peer, &shared.timeouts).map(Event::Idle)));
+    let mut why = None;
     loop {
         tokio::select! {
             // What is known before a request is answered goes into its answer.
             biased;
-            () = &mut closing, if !ending => {
-                ending = true;
-                why = Some(Closed::Stopping);
-                connection.as_mut().graceful_shutdown();
-            }
-            closed = &mut retire, if why.is_none() => {
-                why = Some(closed);
-                peer.retire();
-                if http2 {
-                    // GOAWAY names no last request until the client has read it, so none is lost.
+            Some(event) = events.next() => match event {
+                Event::Closing => {
+                    why = Some(Closed::Stopping);
                     connection.as_mut().graceful_shutdown();
                 }
-            }
+                Event::Retire(_) if why.is_some() => {}
+                Event::Retire(closed) => {
+                    why = Some(closed);
+                    peer.retire();
+                    if http2 {
+                        // GOAWAY names no last request until the client has read it, so none is lost.
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+                Event::Idle(closed) => return why.unwrap_or(closed),
+            },
             result = &mut connection => return why.unwrap_or(if result.is_ok() { Closed::Client } else { Closed::Broken }),
-            closed = &mut idle => return why.unwrap_or(closed),
         }
     }
+}
+
+/// What may happen to a connection beside its requests.
+enum Event {
+    /// It has to end with the requests in flight.
+    Closing,
+    /// It should take no more requests.
+    Retire(Closed),
+    /// Nothing was asked for too long.
+    Idle(Closed),
 }
 
 /// Waits until the connection should take no more requests. HTTP/1.1 says so with its next answer: closing an idle
@@ -266,20 +278,28 @@ pub(super) async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
     }
 }
 
+/// What the handshake told of a client.
+#[derive(Debug, Clone, Copy)]
+struct Client {
+    http2: bool,
+    /// Whether it is one that is answered.
+    known: bool,
+}
+
 async fn answer(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
-    http2: bool,
+    client: Client,
     request: Request<Incoming>,
-) -> Result<Response, Infallible> {
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let in_flight = InFlight::begin(&shared, &peer);
     #[cfg(feature = "traces")]
     let asked = crate::traces::asked(&request);
-    let response = shared.routes.clone().oneshot(request).await?;
+    let response = shared.app.respond(request, client.known).await;
     #[cfg(feature = "traces")]
     let response = asked.answered(response).await;
     let mut response = response;
-    if !http2 && peer.is_retired() {
+    if !client.http2 && peer.is_retired() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     drop(in_flight);

@@ -203,8 +203,7 @@ impl Server {
         ops.http_builder().http1().header_read_timeout(timeouts.idle);
 
         let stage = watch::Sender::new(Stage::Serving);
-        let routes = router::router(Arc::new(app));
-        let shared = Arc::new(Shared::new(routes, timeouts, client_names, tls.config(), stage.subscribe()));
+        let shared = Arc::new(Shared::new(Arc::new(app), timeouts, client_names, tls.config(), stage.subscribe()));
         let connections = Connections::new(limits.connections, Arc::clone(&shared), Arc::clone(&metrics));
         let listeners = Listeners { webhook: webhook_address, ops: ops_address };
         Ok(Self { listeners, timeouts, metrics, tls, tls_poll, stage, shared, connections, webhook, ops })

@@ -1,8 +1,9 @@
 //! Requests that get no verdict: which HTTP code, which text.
 
+use axum::body::Bytes;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
 
 use super::MAX_BODY;
 use crate::core::review::ReviewError;
@@ -98,15 +99,17 @@ impl Refusal {
             Self::Panic => "internal error".to_owned(),
         }
     }
-}
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+    /// The answer that a client gets.
+    pub(super) fn response(&self) -> Response<Full<Bytes>> {
         let mut text = self.text();
         text.push('\n');
-        let mut response = (self.code(), [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response();
+        let mut response = Response::new(Full::from(text));
+        *response.status_mut() = self.code();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         if matches!(self, Self::Method) {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
         response
     }

@@ -1,31 +1,27 @@
 //! `POST /mutate` and `POST /validate`: from an HTTP request to a verdict, or to the reason why there is none.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::body::{Bytes, HttpBody as Body};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, Uri};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, post};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
+use futures::FutureExt;
+use http_body_util::Full;
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Limits;
 use super::body::{self, Budget, Charge};
-use super::connection::UnknownClient;
 use super::log::{self, Throttle};
 use super::refusal::Refusal;
 use crate::core::policy::{Decision, Policy};
 use crate::core::response::respond;
 use crate::core::review::{Review, ReviewError, Webhook};
 use crate::core::settings::Settings;
-use crate::metrics::{Metrics, ReviewLabels, RuleLabel, WebhookLabel};
+use crate::metrics::{Metrics, ReviewLabels, RuleLabel};
 
 /// Decides one review at one point in time; [`Policy::decide`] in production.
 pub type Decide = dyn Fn(Webhook, &Review<'_>, Timestamp) -> Result<Decision, ReviewError> + Send + Sync;
@@ -82,11 +78,54 @@ impl App {
         Self { decide, ..self }
     }
 
-    fn refuse(&self, path: &str, refusal: Refusal) -> Response {
+    /// Answers one request, whatever happens on the way. `known` tells whether its client is one that is answered.
+    ///
+    /// There is no router in between: two paths need none, and it would take longer than the decision.
+    pub(super) async fn respond<B>(self: &Arc<Self>, request: Request<B>, known: bool) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        match AssertUnwindSafe(self.route(request, known)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                self.metrics.panics.inc();
+                // Where it happened, the panic hook has logged.
+                self.refuse("", &Refusal::Panic)
+            }
+        }
+    }
+
+    async fn route<B>(self: &Arc<Self>, request: Request<B>, known: bool) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (parts, body) = request.into_parts();
+        let result = match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
+            _ if !known => Err(Refusal::UnknownClient),
+            None => Err(Refusal::UnknownPath),
+            Some(_) if parts.method != Method::POST => Err(Refusal::Method),
+            Some(webhook) => {
+                let started = Instant::now();
+                let result = verdict(self, webhook, &parts.headers, body).await;
+                self.metrics.duration_of(webhook).observe(started.elapsed().as_secs_f64());
+                result
+            }
+        };
+        match result {
+            Ok(answer) => {
+                let mut response = Response::new(Full::from(answer));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+            }
+            Err(refusal) => self.refuse(parts.uri.path(), &refusal),
+        }
+    }
+
+    fn refuse(&self, path: &str, refusal: &Refusal) -> Response<Full<Bytes>> {
         let labels = refusal.labels();
         log::refused(path, labels.code, labels.reason, &self.refusals);
         self.metrics.refused.get_or_create(&labels).inc();
-        refusal.into_response()
+        refusal.response()
     }
 
     /// Reads, decides and answers one review.
@@ -105,50 +144,20 @@ impl App {
     }
 }
 
-/// The two webhooks, and an answer for everything else.
+/// The app as a service, for those who bring their own connections.
 pub fn router(app: Arc<App>) -> Router {
-    let (panicked, doorkeeper) = (Arc::clone(&app), Arc::clone(&app));
-    Router::new()
-        .route(Webhook::Mutate.path(), webhook(Webhook::Mutate))
-        .route(Webhook::Validate.path(), webhook(Webhook::Validate))
-        .fallback(async |State(app): State<Arc<App>>, uri: Uri| app.refuse(uri.path(), Refusal::UnknownPath))
-        .with_state(app)
-        .layer(from_fn(move |request: Request, next: Next| {
-            let app = Arc::clone(&doorkeeper);
-            async move {
-                if request.extensions().get::<UnknownClient>().is_some() {
-                    return app.refuse(request.uri().path(), Refusal::UnknownClient);
-                }
-                next.run(request).await
-            }
-        }))
-        .layer(CatchPanicLayer::custom(move |_| {
-            panicked.metrics.panics.inc();
-            // Where it happened, the panic hook has logged.
-            panicked.refuse("", Refusal::Panic)
-        }))
+    Router::new().fallback(async move |request: Request<axum::body::Body>| app.respond(request, true).await)
 }
 
-fn webhook(webhook: Webhook) -> MethodRouter<Arc<App>> {
-    post(async move |State(app): State<Arc<App>>, request: Request| {
-        let started = Instant::now();
-        let result = verdict(&app, webhook, request).await;
-        app.metrics.duration.get_or_create(&WebhookLabel { webhook }).observe(started.elapsed().as_secs_f64());
-        match result {
-            Ok(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
-            Err(refusal) => app.refuse(webhook.path(), refusal),
-        }
-    })
-    .fallback(async |State(app): State<Arc<App>>, uri: Uri| app.refuse(uri.path(), Refusal::Method))
-}
-
-async fn verdict(app: &Arc<App>, webhook: Webhook, request: Request) -> Result<Vec<u8>, Refusal> {
-    let (parts, mut body) = request.into_parts();
+async fn verdict<B>(app: &Arc<App>, webhook: Webhook, headers: &HeaderMap, mut body: B) -> Result<Vec<u8>, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     let in_flight = app.requests.take(1);
-    let (body, charge, deciding) = match read(app, &parts.headers, &mut body).await {
+    let (body, charge, deciding) = match read(app, headers, &mut body).await {
         Ok(read) => read,
         Err(refusal) => {
-            body::discard(&parts.headers, body).await;
+            body::discard(headers, body).await;
             return Err(refusal);
         }
     };
@@ -169,7 +178,10 @@ async fn verdict(app: &Arc<App>, webhook: Webhook, request: Request) -> Result<V
 }
 
 /// The body, and what it is charged with.
-async fn read(app: &App, headers: &HeaderMap, body: &mut Body) -> Result<(Vec<u8>, Charge, Charge), Refusal> {
+async fn read<B>(app: &App, headers: &HeaderMap, body: &mut B) -> Result<(Bytes, Charge, Charge), Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     if !is_json(headers) {
         return Err(Refusal::ContentType);
     }

@@ -9,9 +9,9 @@ use session_webhook::core::doctor::{
     BundleState, Clock, Facts, Id, Installed, Look, Obstacle, Presented, Probe, SecretSource, Status, Told,
     WritingRights, examine,
 };
-use session_webhook::core::settings::{Dialect, Mode};
+use session_webhook::core::settings::{Dialect, Impersonation, Mode};
 
-use crate::facts::{allowed, answer, check, day, leaf, now, one, refusal, shipped_rbac, sound, with_status};
+use crate::facts::{allowed, answer, check, day, leaf, manifest, now, one, refusal, shipped_rbac, sound, with_status};
 
 type Plant = fn(&mut Facts);
 
@@ -56,12 +56,49 @@ fn own_account() -> Value {
     json!({"kind": "ServiceAccount", "namespace": "hobbyfarm-session-webhook", "name": "session-webhook"})
 }
 
+/// The component, as an API server gives it back.
+fn with_policy(facts: &mut Facts) {
+    let mut objects = manifest("components/policy/policy.yaml").into_iter().map(Look::Found);
+    facts.admission_policy = [objects.next().unwrap(), objects.next().unwrap()];
+    policy(facts, 0)["status"] = json!({"observedGeneration": 1, "typeChecking": {}});
+    // What a newer server might fill in.
+    policy(facts, 0)["spec"]["matchConstraints"]["more"] = json!("x");
+}
+
+fn policy(facts: &mut Facts, index: usize) -> &mut Value {
+    let Look::Found(object) = &mut facts.admission_policy[index] else { panic!("it is there") };
+    object
+}
+
+#[test]
+fn the_shipped_policy_says_what_the_webhook_is_told() {
+    let mut facts = sound();
+    assert_eq!(check(&facts, Id::AdmissionPolicy).status, Status::Sound);
+    with_policy(&mut facts);
+    let found = check(&facts, Id::AdmissionPolicy);
+    assert_eq!(
+        (found.status, found.text.as_str()),
+        (Status::Sound, "the ValidatingAdmissionPolicy says what the webhook is told")
+    );
+    facts.probe = answer(
+        403,
+        "sessions.hobbyfarm.io \"x\" is forbidden: ValidatingAdmissionPolicy 'hobbyfarm-session-webhook' with binding \
+         'hobbyfarm-session-webhook' denied request: ManualCreate: user \"alice\" may not create Session",
+    );
+    let probe = check(&facts, Id::Probe);
+    assert_eq!(probe.status, Status::Sound);
+    assert!(probe.text.contains("ManualCreate") && probe.text.contains("ValidatingAdmissionPolicy"), "{probe:?}");
+    facts.installed.as_mut().unwrap().settings.service_accounts.pop();
+    let found = check(&facts, Id::AdmissionPolicy);
+    assert!(found.text.contains("validations, variables"), "{found:?}");
+}
+
 #[test]
 fn a_sound_installation_has_nothing_to_mend() {
     let checks = examine(&sound());
-    assert_eq!(with_status(&checks, Status::Sound).len(), 22, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
     let names: HashSet<_> = checks.iter().map(|check| check.id.name()).collect();
-    assert_eq!(names.len(), 22, "each check is there once");
+    assert_eq!(names.len(), 23, "each check is there once");
 }
 
 #[rstest]
@@ -90,6 +127,7 @@ fn a_sound_installation_has_nothing_to_mend() {
 #[case::nobody_to_call(|f: &mut Facts| mutating(f)["clientConfig"] = json!({}), Id::ClientConfig)]
 #[case::no_service(|f: &mut Facts| f.service = Look::Absent, Id::Service)]
 #[case::no_such_port(|f: &mut Facts| if let Look::Found(s) = &mut f.service { s["spec"]["ports"][0]["port"] = json!(8443) }, Id::Service)]
+#[case::takes_another_for_itself(|f: &mut Facts| installed(f).settings.own_service_account = None, Id::Deployment)]
 #[case::malformed(|f: &mut Facts| f.installed = Err(Told::Malformed("--mode: enfroce".to_owned())), Id::Deployment)]
 #[case::nobody_is_ready(|f: &mut Facts| if let Look::Found(e) = &mut f.endpoints { for e in e { e.ready = false } }, Id::Endpoints)]
 #[case::nobody_is_there(|f: &mut Facts| f.endpoints = Look::Absent, Id::Endpoints)]
@@ -97,7 +135,7 @@ fn a_sound_installation_has_nothing_to_mend() {
 #[case::garbage(|f: &mut Facts| f.bundles[2].state = BundleState::NoCertificate("no certificate".to_owned()), Id::CaBundle)]
 #[case::authority_expired(|f: &mut Facts| f.bundles[1].state = BundleState::Certificates(vec![leaf("CN=ca", -1)]), Id::CaBundle)]
 #[case::other_authority(|f: &mut Facts| presented(f).trusted[1] = false, Id::CaBundle)]
-#[case::refuses_connections(|f: &mut Facts| f.served[0].presented = Err(Obstacle::Failed("refused".to_owned())), Id::ServedCertificate)]
+#[case::one_refuses_connections(|f: &mut Facts| f.served[0].presented = Err(Obstacle::Failed("refused".to_owned())), Id::ServedCertificate)]
 #[case::expired(|f: &mut Facts| { presented(f).leaf.not_after = day(-1); f.served.remove(0); f.secret = Look::Found(Some(presented_leaf(f))) }, Id::ServedCertificate)]
 #[case::not_yet_valid(|f: &mut Facts| { f.served.truncate(1); f.served[0].presented.as_mut().unwrap().leaf.not_before = day(1); f.secret = Look::Found(Some(presented_leaf(f))) }, Id::ServedCertificate)]
 #[case::other_name(|f: &mut Facts| presented(f).for_name = false, Id::ServedCertificate)]
@@ -117,6 +155,9 @@ fn a_sound_installation_has_nothing_to_mend() {
 #[case::other_mode(|f: &mut Facts| f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice"), Id::Probe)]
 #[case::call_fails(|f: &mut Facts| f.probe = answer(500, "failed calling webhook \"validate.session-webhook.hobbyfarm.io\": x"), Id::Probe)]
 #[case::another_webhook_refuses(|f: &mut Facts| f.probe = answer(403, "admission webhook \"other.test\" denied the request: no"), Id::Probe)]
+#[case::policy_without_binding(|f: &mut Facts| { with_policy(f); f.admission_policy[1] = Look::Absent }, Id::AdmissionPolicy)]
+#[case::policy_for_others(|f: &mut Facts| { with_policy(f); installed(f).settings.impersonation = Impersonation::Allow }, Id::AdmissionPolicy)]
+#[case::policy_open(|f: &mut Facts| { with_policy(f); policy(f, 0)["spec"]["failurePolicy"] = json!("Ignore") }, Id::AdmissionPolicy)]
 fn a_fault_is_named_by_one_check(#[case] plant: Plant, #[case] id: Id) {
     let mut facts = sound();
     plant(&mut facts);
@@ -163,6 +204,8 @@ fn what_follows_from_a_fault_is_not_told_as_another(#[case] plant: Plant, #[case
 #[case::new_server(without_conditions, Id::Split)]
 #[case::other_expression(|f: &mut Facts| validating(f, 0)["matchConditions"][0]["expression"] = json!("true"), Id::Split)]
 #[case::needless_side_effects(|f: &mut Facts| mutating(f)["sideEffects"] = json!("NoneOnDryRun"), Id::SideEffects)]
+#[case::doubtful_options(|f: &mut Facts| installed(f).doubts.push("x".to_owned()), Id::Deployment)]
+#[case::nobody_is_reached_from_here(|f: &mut Facts| { f.served.truncate(1); f.served[0].presented = Err(Obstacle::Failed("timeout".to_owned())) }, Id::ServedCertificate)]
 #[case::one_replica(|f: &mut Facts| if let Look::Found(e) = &mut f.endpoints { e.truncate(1) }, Id::Endpoints)]
 #[case::ends_soon(|f: &mut Facts| { for s in &mut f.served { s.presented.as_mut().unwrap().leaf.not_after = day(3) } f.secret = Look::Found(Some(presented_leaf(f))) }, Id::ServedCertificate)]
 #[case::no_backfill(|f: &mut Facts| { installed(f).backfill = None; f.rbac = Look::Found(session_webhook::core::doctor::Rbac::default()) }, Id::Definition)]
@@ -176,12 +219,16 @@ fn what_follows_from_a_fault_is_not_told_as_another(#[case] plant: Plant, #[case
 #[case::odd_clock(|f: &mut Facts| presented(f).clock = Some(Clock { there: now() + SignedDuration::from_secs(30), here: now() }), Id::Clock)]
 #[case::mode_warn(|f: &mut Facts| { installed(f).settings.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, Id::Probe)]
 #[case::mode_audit(|f: &mut Facts| { installed(f).settings.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, Id::Probe)]
+#[case::policy_warns(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["validationActions"] = json!(["Warn"]) }, Id::AdmissionPolicy)]
+#[case::policy_is_narrowed(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["matchResources"] = json!({}) }, Id::AdmissionPolicy)]
+#[case::policy_is_doubted(|f: &mut Facts| { with_policy(f); policy(f, 0)["status"]["typeChecking"]["expressionWarnings"] = json!([{"warning": "x"}]) }, Id::AdmissionPolicy)]
 fn what_is_a_choice_or_a_hint_is_worth_a_thought_and_no_fault(#[case] plant: Plant, #[case] id: Id) {
     let mut facts = sound();
     plant(&mut facts);
     let checks = examine(&facts);
     assert_eq!(with_status(&checks, Status::Questionable), [id], "{checks:#?}");
-    assert_eq!(with_status(&checks, Status::Sound).len(), 21, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Unknown), [], "{checks:#?}");
 }
 
 fn without_conditions(facts: &mut Facts) {
@@ -221,6 +268,7 @@ fn an_answer_of_the_webhook_proves_the_path(#[case] probe: Probe) {
 
 #[rstest]
 #[case(|f: &mut Facts, o: Obstacle| f.configurations[0] = Look::Unknown(o), Id::MutatingConfiguration)]
+#[case(|f: &mut Facts, o: Obstacle| f.admission_policy[0] = Look::Unknown(o), Id::AdmissionPolicy)]
 #[case(|f: &mut Facts, o: Obstacle| f.service = Look::Unknown(o), Id::Service)]
 #[case(|f: &mut Facts, o: Obstacle| f.endpoints = Look::Unknown(o), Id::Endpoints)]
 #[case(|f: &mut Facts, o: Obstacle| f.deployment = Look::Unknown(o), Id::Deployment)]
@@ -305,7 +353,7 @@ fn entries_may_call_by_url() {
     assert_eq!(facts.place().tls_name(), "fd00::1");
     let checks = examine(&facts);
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
-    assert_eq!(with_status(&checks, Status::Sound).len(), 22, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
 }
 
 #[test]

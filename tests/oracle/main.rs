@@ -7,6 +7,7 @@
     reason = "this is test code"
 )]
 
+mod google;
 mod printed;
 #[path = "../support/recorded.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]

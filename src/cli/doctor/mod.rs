@@ -185,3 +185,26 @@ impl Progress {
         self.tell("");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::{OwnServer, Standpoint};
+
+    #[rstest]
+    #[case::by_name(Some("10.0.0.1"), "https://kubernetes.default.svc/", Standpoint::Inside)]
+    #[case::by_address(Some("10.0.0.1"), "https://10.0.0.1:443", Standpoint::Inside)]
+    #[case::ipv6(Some("fd00::1"), "https://[fd00::1]", Standpoint::Inside)]
+    #[case::another_cluster(Some("10.0.0.1"), "https://staging.example:6443", Standpoint::Outside)]
+    #[case::another_port(Some("10.0.0.1"), "https://10.0.0.1:6443", Standpoint::Outside)]
+    #[case::no_pod(None, "https://10.0.0.1:443", Standpoint::Outside)]
+    fn a_pod_is_inside_of_its_own_cluster_alone(
+        #[case] host: Option<&str>,
+        #[case] server: &str,
+        #[case] expected: Standpoint,
+    ) {
+        let own = OwnServer { host: host.map(str::to_owned), port: Some("443".to_owned()) };
+        assert_eq!(own.standpoint(&server.parse().unwrap()), expected);
+    }
+}

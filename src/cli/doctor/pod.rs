@@ -5,7 +5,9 @@ use std::path::Path;
 
 use clap::FromArgMatches;
 
-use crate::config::{BackfillArgs, ConfigError, Controllers, PolicyArgs, ServeArgs, TlsMode, matches_elsewhere};
+use crate::config::{
+    BackfillArgs, ConfigError, Controllers, PolicyArgs, ServeArgs, TlsArgs, TlsMode, matches_elsewhere,
+};
 use crate::core::doctor::{Installed, PodSays, SecretSource};
 
 /// Reads it as `serve` does; `file` is the text of a file that the pods find.
@@ -26,6 +28,7 @@ pub(super) fn read(pod: &PodSays, file: &dyn Fn(&str) -> Option<String>) -> Resu
     let error = |error: clap::Error| error.to_string();
     let args = ServeArgs::from_arg_matches(serve).map_err(error)?;
     let policy = PolicyArgs::from_arg_matches(serve).map_err(error)?;
+    let doubts = [policy.doubts(), TlsArgs::from_arg_matches(serve).map_err(error)?.doubts()].concat();
     let controllers = BackfillArgs::from_arg_matches(serve).map_err(error)?.controllers();
     let folder = args.tls_cert.parent().and_then(Path::to_str).unwrap_or_default();
     let mounted = || pod.secrets.iter().find(|(at, _)| at == folder).map(|(_, name)| name.clone());
@@ -45,5 +48,6 @@ pub(super) fn read(pod: &PodSays, file: &dyn Fn(&str) -> Option<String>) -> Resu
         backfill: looks_after(|on| on.backfill),
         audit: looks_after(|on| on.audit_interval.is_some()),
         account: pod.account.clone(),
+        doubts,
     })
 }

@@ -7,6 +7,10 @@ use serde_json::json;
 
 use crate::cli::look::{BAD, GOOD, ODD};
 use crate::core::doctor::{Check, Status};
+use crate::core::text::one_line;
+
+/// Messages of others are in it, which are no longer than a few lines.
+const LONGEST: usize = 2000;
 
 /// A line for each check, and what mends it below. Styles go in as ANSI escapes; the writer strips them where nobody sees colour.
 pub(super) fn text(out: &mut impl Write, checks: &[Check]) -> Result<()> {
@@ -19,9 +23,9 @@ pub(super) fn text(out: &mut impl Write, checks: &[Check]) -> Result<()> {
             Status::Unknown => (BAD, '?'),
             Status::Skipped => (Style::new(), '-'),
         };
-        writeln!(out, "{style}{sign}{style:#} {:width$}  {}", check.id.name(), check.text)?;
+        writeln!(out, "{style}{sign}{style:#} {:width$}  {}", check.id.name(), one_line(&check.text, LONGEST))?;
         if let Some(remedy) = &check.remedy {
-            writeln!(out, "  {:width$}  → {remedy}", "")?;
+            writeln!(out, "  {:width$}  → {}", "", one_line(remedy, LONGEST))?;
         }
     }
     writeln!(out, "{}", summary(checks))?;

@@ -19,7 +19,7 @@ use crate::config::{ConfigArg, PolicyArgs};
 use crate::core::patch::patch;
 use crate::core::policy::{Decision, Policy};
 use crate::core::response::respond;
-use crate::core::review::{Review, ReviewError, Webhook};
+use crate::core::review::{Object, Review, ReviewError, Webhook, object};
 use crate::core::text::{one_line, quote};
 use crate::server::clock;
 
@@ -139,7 +139,7 @@ struct Answered {
 
 fn answer(policy: &Policy, webhook: Option<Webhook>, body: &[u8], now: Timestamp) -> Result<Answered, ReviewError> {
     let review = Review::parse(body)?;
-    let object = review.object.map_or(Ok(Value::Null), |object| serde_json::from_str(object.get()))?;
+    let object = object(body)?;
     let decision = match webhook {
         Some(webhook) => policy.decide(webhook, &review, now)?,
         None => both(policy, &review, &object, now)?,
@@ -161,7 +161,7 @@ fn both(policy: &Policy, review: &Review<'_>, object: &Value, now: Timestamp) ->
         return policy.decide(Webhook::Validate, review, now);
     }
     let object = serde_json::value::to_raw_value(&repaired(object, &mutated))?;
-    let repaired = Review { object: Some(&object), ..review.clone() };
+    let repaired = Review { object: Some(Object::Raw(&object)), ..review.clone() };
     let mut decision = policy.decide(Webhook::Validate, &repaired, now)?;
     decision.warnings.splice(0..0, mutated.warnings);
     // A denied request is not patched.

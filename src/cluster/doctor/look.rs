@@ -131,3 +131,15 @@ pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     let date = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S GMT", text).ok()?.to_datetime().ok()?;
     Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::http_date;
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        let expected = "2026-11-05T08:49:37Z".parse().ok();
+        assert_eq!(http_date("Thu, 05 Nov 2026 08:49:37 GMT"), expected);
+        assert_eq!(http_date("yesterday"), None);
+    }
+}

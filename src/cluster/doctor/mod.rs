@@ -40,6 +40,7 @@ pub async fn gather(
     let looker = Looker::new(client.clone());
     let (version, api_clock) = looker.version(now).await?;
     let configurations = looker.configurations(&names.configuration).await;
+    let admission_policy = looker.admission_policy().await;
     let place = place(&names, &configurations);
     let (service, endpoints) = looker.behind(&place).await;
     let namespace = place.namespace(&names);
@@ -56,16 +57,16 @@ pub async fn gather(
     let rbac = looker.rbac().await;
     let (bundles, authorities) = tls::bundles(&configurations);
     let servers = tls::servers(&place, service.found(), endpoints.found().map(Vec::as_slice), standpoint, &namespace);
-    let mut served = Vec::new();
-    for server in servers {
-        served.push(tls::ask(client, server, &place.tls_name(), &authorities, now).await);
-    }
+    let name = place.tls_name();
+    let ask = servers.into_iter().map(|server| tls::ask(client, server, &name, &authorities, now));
+    let served = futures::future::join_all(ask).await;
     let probe = looker.probe(settings, &namespace, definition.found()).await;
     let now = now();
     Ok(Facts {
         names,
         version,
         configurations,
+        admission_policy,
         service,
         endpoints,
         deployment,

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::look::{Looker, Resource};
 use super::tls;
+use crate::core::admission_policy::NAME;
 use crate::core::doctor::{Definition, Endpoint, Leaf, Look, Place, PodSays, Rbac, pod_says};
 use crate::core::review::{GROUP, RESOURCE};
 use crate::core::settings::Dialect;
@@ -13,6 +14,13 @@ const MUTATING: Resource =
     Resource::new("mutatingwebhookconfigurations", "admissionregistration.k8s.io", "MutatingWebhookConfiguration");
 const VALIDATING: Resource =
     Resource::new("validatingwebhookconfigurations", "admissionregistration.k8s.io", "ValidatingWebhookConfiguration");
+const POLICIES: Resource =
+    Resource::new("validatingadmissionpolicies", "admissionregistration.k8s.io", "ValidatingAdmissionPolicy");
+const BINDINGS: Resource = Resource::new(
+    "validatingadmissionpolicybindings",
+    "admissionregistration.k8s.io",
+    "ValidatingAdmissionPolicyBinding",
+);
 const SERVICES: Resource = Resource::new("services", "", "Service");
 const ENDPOINTS: Resource = Resource::new("endpoints", "", "Endpoints");
 const ENDPOINT_SLICES: Resource = Resource::new("endpointslices", "discovery.k8s.io", "EndpointSlice");
@@ -33,6 +41,11 @@ impl Looker {
         [self.get(&MUTATING, None, name).await, self.get(&VALIDATING, None, name).await]
     }
 
+    /// The policy of `session-webhook policy` and its binding.
+    pub(super) async fn admission_policy(&self) -> [Look<Value>; 2] {
+        [self.get(&POLICIES, None, NAME).await, self.get(&BINDINGS, None, NAME).await]
+    }
+
     /// The Service and where it leads.
     pub(super) async fn behind(&self, place: &Place) -> (Look<Value>, Look<Vec<Endpoint>>) {
         let Place::Service { namespace, name, port } = place else { return (Look::Absent, Look::Absent) };
@@ -43,9 +56,7 @@ impl Looker {
         let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
         let slices = self.list(&ENDPOINT_SLICES, Some(namespace), of_service).await;
         let endpoints = match slices {
-            Look::Found(slices) => {
-                Look::Found(slices.iter().flat_map(|slice| in_slice(slice, port_name.as_deref())).collect())
-            }
+            Look::Found(slices) => Look::Found(in_slices(&slices, port_name.as_deref())),
             // Kubernetes before 1.21.
             Look::Absent => match self.get(&ENDPOINTS, Some(namespace), name).await {
                 Look::Found(endpoints) => Look::Found(in_endpoints(&endpoints, port_name.as_deref())),
@@ -156,6 +167,17 @@ fn pod_of(endpoint: &Value) -> Option<String> {
     (target.get("kind")?.as_str()? == "Pod").then(|| target.get("name")?.as_str().map(str::to_owned)).flatten()
 }
 
+/// A pod with addresses of both families is in two slices.
+fn in_slices(slices: &[Value], port: Option<&str>) -> Vec<Endpoint> {
+    let mut all: Vec<Endpoint> = Vec::new();
+    for endpoint in slices.iter().flat_map(|slice| in_slice(slice, port)) {
+        if endpoint.pod.is_none() || all.iter().all(|known| known.pod != endpoint.pod) {
+            all.push(endpoint);
+        }
+    }
+    all
+}
+
 fn in_slice(slice: &Value, port: Option<&str>) -> Vec<Endpoint> {
     let Some(port) = port_of(slice, port) else { return Vec::new() };
     let endpoint = |endpoint: &Value| {
@@ -200,5 +222,82 @@ fn read_definition(definition: &Value) -> Definition {
         versions: served.iter().filter_map(name).collect(),
         status_subresource: served.iter().any(|version| version.pointer("/subresources/status").is_some()),
         dialect: served.iter().find_map(kind_of_flag),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Endpoint, in_endpoints, in_slices, port_name, read_definition};
+    use crate::core::doctor::Definition;
+    use crate::core::settings::Dialect;
+
+    fn slice(family: &str, address: &str, ready: &Value) -> Value {
+        json!({
+            "addressType": family,
+            "endpoints": [{
+                "addresses": [address],
+                "conditions": {"ready": ready},
+                "targetRef": {"kind": "Pod", "name": "a"},
+            }],
+            "ports": [{"name": "metrics", "port": 8080}, {"name": "https", "port": 8443}],
+        })
+    }
+
+    fn endpoint(address: &str, ready: bool) -> Endpoint {
+        Endpoint { address: address.to_owned(), port: 8443, ready, pod: Some("a".to_owned()) }
+    }
+
+    #[test]
+    fn a_pod_in_slices_of_both_families_counts_once() {
+        let slices = [slice("IPv4", "10.0.0.1", &json!(true)), slice("IPv6", "fd00::1", &json!(true))];
+        assert_eq!(in_slices(&slices, Some("https")), [endpoint("10.0.0.1", true)]);
+        assert_eq!(in_slices(&slices, Some("other")), []);
+    }
+
+    #[test]
+    fn what_is_not_said_to_be_unready_is_ready() {
+        assert_eq!(in_slices(&[slice("IPv4", "10.0.0.1", &Value::Null)], Some("https")), [endpoint("10.0.0.1", true)]);
+        assert_eq!(
+            in_slices(&[slice("IPv4", "10.0.0.1", &json!(false))], Some("https")),
+            [endpoint("10.0.0.1", false)]
+        );
+    }
+
+    #[test]
+    fn endpoints_of_older_servers_are_read() {
+        let target = json!({"kind": "Pod", "name": "a"});
+        let endpoints = json!({"subsets": [{
+            "addresses": [{"ip": "10.0.0.1", "targetRef": target}],
+            "notReadyAddresses": [{"ip": "10.0.0.2", "targetRef": target}],
+            "ports": [{"name": "https", "port": 8443}],
+        }]});
+        let expected = [endpoint("10.0.0.1", true), endpoint("10.0.0.2", false)];
+        assert_eq!(in_endpoints(&endpoints, Some("https")), expected);
+    }
+
+    #[test]
+    fn the_name_of_a_port_is_that_of_its_number() {
+        let service = json!({"spec": {"ports": [{"name": "metrics", "port": 80}, {"name": "https", "port": 443}]}});
+        assert_eq!(port_name(&service, 443).as_deref(), Some("https"));
+        assert_eq!(port_name(&json!({"spec": {"ports": [{"port": 443}]}}), 443), None);
+    }
+
+    #[test]
+    fn a_definition_is_that_of_its_served_versions() {
+        let version = |name: &str, served: bool, kind: &str| {
+            let status = json!({"properties": {"paused": {"type": kind}}});
+            let schema = json!({"openAPIV3Schema": {"properties": {"status": status}}});
+            json!({"name": name, "served": served, "schema": schema, "subresources": {"status": {}}})
+        };
+        let definition =
+            json!({"spec": {"versions": [version("v0", false, "string"), version("v1", true, "boolean")]}});
+        let expected =
+            Definition { versions: vec!["v1".to_owned()], status_subresource: true, dialect: Some(Dialect::Gargantua) };
+        assert_eq!(read_definition(&definition), expected);
+        let none = json!({"spec": {"versions": [{"name": "v1", "served": true}]}});
+        let expected = Definition { versions: vec!["v1".to_owned()], status_subresource: false, dialect: None };
+        assert_eq!(read_definition(&none), expected);
     }
 }

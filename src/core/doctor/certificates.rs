@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::facts::{Bundle, BundleState, Facts, Installed, Leaf, Look, Obstacle, Presented, SecretSource, Told};
 use super::place::Place;
 use super::report::{Finding, Report};
-use super::{Id, entries};
+use super::{Id, entries, probe};
 use crate::core::installation::Kind;
 
 /// With less time left, whatever renews the certificate has most likely stopped.
@@ -87,10 +87,7 @@ fn served(facts: &Facts, report: &mut Report) {
         let from = &served.from;
         match &served.presented {
             Err(obstacle @ Obstacle::Forbidden(_)) => return report.unknown(id, obstacle),
-            Err(Obstacle::Failed(reason)) => {
-                let remedy = format!("{}; a NetworkPolicy or firewall in front of its port", facts.log());
-                findings.push(Finding::faulty(format!("no certificate is presented: {reason}"), remedy).of(from));
-            }
+            Err(Obstacle::Failed(reason)) => findings.push(out_of_reach(facts, reason).of(from)),
             Ok(presented) => findings.extend(leaf(facts, presented, &name).map(|finding| finding.of(from))),
         }
     }
@@ -99,6 +96,17 @@ fn served(facts: &Facts, report: &mut Report) {
         return report.unknown(id, &Obstacle::Failed("there was nobody to ask".to_owned()));
     };
     report.findings(id, format!("what is served is for {name}, until {ends}"), findings);
+}
+
+/// A server that cannot be asked. Where the API server reaches the webhook and this machine nobody at all, something stands in
+/// this machine's way alone.
+fn out_of_reach(facts: &Facts, reason: &str) -> Finding {
+    let text = format!("no certificate is presented: {reason}");
+    if presented(facts).next().is_none() && probe::is_answered(facts) {
+        let text = format!("{text}; but the API server is answered");
+        return Finding::questionable(text, "a NetworkPolicy or firewall between here and the webhook's port");
+    }
+    Finding::faulty(text, format!("{}; a NetworkPolicy or firewall in front of its port", facts.log()))
 }
 
 fn leaf(facts: &Facts, presented: &Presented, name: &str) -> Option<Finding> {

@@ -16,6 +16,8 @@ pub struct Facts {
     pub version: (u32, u32),
     /// The configurations, mutating and validating.
     pub configurations: [Look<Value>; 2],
+    /// The `ValidatingAdmissionPolicy` and its binding.
+    pub admission_policy: [Look<Value>; 2],
     /// The Service that the entries call.
     pub service: Look<Value>,
     /// Where it leads.
@@ -152,6 +154,8 @@ pub struct Installed {
     pub audit: Option<(String, Vec<String>)>,
     /// The pods' account.
     pub account: String,
+    /// What is accepted, but opens the door wider than most people want.
+    pub doubts: Vec<String>,
 }
 
 /// Where the served certificate comes from.

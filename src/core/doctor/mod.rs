@@ -7,6 +7,7 @@ mod entries;
 mod facts;
 mod place;
 mod pod;
+mod policy;
 mod probe;
 mod reach;
 mod report;
@@ -41,6 +42,8 @@ pub enum Id {
     FailurePolicy,
     /// `matchConditions` tell HobbyFarm from everybody else.
     Split,
+    /// The policy that holds the door without the webhook, where there is one.
+    AdmissionPolicy,
     /// `sideEffects` allow dry runs.
     SideEffects,
     /// The API server does not wait for long.
@@ -116,6 +119,7 @@ pub struct Check {
 pub fn examine(facts: &Facts) -> Vec<Check> {
     let mut report = Report::default();
     entries::examine(facts, &mut report);
+    policy::examine(facts, &mut report);
     reach::examine(facts, &mut report);
     certificates::examine(facts, &mut report);
     surroundings::examine(facts, &mut report);

@@ -145,3 +145,31 @@ pub fn place(names: &Names, configurations: &[Look<Value>; 2]) -> Place {
         port,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::{Call, Place};
+
+    #[rstest]
+    #[case::host("https://webhook.example/mutate", "webhook.example", 443, "/mutate")]
+    #[case::port("https://webhook.example:8443/validate", "webhook.example", 8443, "/validate")]
+    #[case::address("https://10.0.0.1:8443/validate", "10.0.0.1", 8443, "/validate")]
+    #[case::ipv6("https://[fd00::1]/mutate", "fd00::1", 443, "/mutate")]
+    #[case::ipv6_and_port("https://[fd00::1]:8443/mutate", "fd00::1", 8443, "/mutate")]
+    #[case::no_path("https://webhook.example", "webhook.example", 443, "/")]
+    fn a_url_is_taken_apart(#[case] url: &str, #[case] host: &str, #[case] port: u16, #[case] path: &str) {
+        let call = Call::of(&json!({"clientConfig": {"url": url}})).unwrap();
+        assert_eq!((call.server(), call.path()), (Place::Url { host: host.to_owned(), port }, path));
+    }
+
+    #[test]
+    fn a_service_has_the_defaults_of_the_api_server() {
+        let call = Call::of(&json!({"clientConfig": {"service": {"namespace": "a", "name": "b"}}})).unwrap();
+        assert_eq!((call.server().tls_name().as_str(), call.path()), ("b.a.svc", "/"));
+        assert_eq!(call.server().describe(), "Service a/b, port 443");
+        assert_eq!(Call::of(&json!({"clientConfig": {"service": {"name": "b"}}})), None);
+    }
+}

@@ -6,6 +6,7 @@ use super::Id;
 use super::facts::{Facts, Look, Obstacle, Probe};
 use super::place::{entries, name};
 use super::report::Report;
+use crate::core::admission_policy::NAME;
 use crate::core::installation::Kind;
 use crate::core::requester::Requester;
 use crate::core::review::GROUP;
@@ -46,6 +47,12 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
     let settings = facts.installed.as_ref().ok().map(|installed| &installed.settings);
     if let Some(rule) = refusal(facts, message) {
         return report.sound(id, format!("a create by hand is refused ({rule})"));
+    }
+    if let Some(rule) = refusal_by_policy(message) {
+        let text = format!(
+            "a create by hand is refused ({rule}) by the ValidatingAdmissionPolicy, before the webhook is asked"
+        );
+        return report.sound(id, text);
     }
     let allowed = (200..300).contains(&code);
     let said = |start: &str| warnings.iter().any(|warning| warning.starts_with(start));
@@ -104,6 +111,11 @@ fn restart(facts: &Facts) -> String {
     )
 }
 
+/// Whether the API server asks the webhook and is answered.
+pub(super) fn is_answered(facts: &Facts) -> bool {
+    matches!(&facts.probe, Probe::Answer { message, .. } if refusal(facts, message).is_some())
+}
+
 /// The rule by which one of the installed entries refused.
 fn refusal(facts: &Facts, message: &str) -> Option<Rule> {
     let (_, rest) = message.split_once("admission webhook \"")?;
@@ -112,6 +124,14 @@ fn refusal(facts: &Facts, message: &str) -> Option<Rule> {
     if !entries(configuration).any(|known| name(known) == entry) {
         return None;
     }
+    let (rule, _) = told.split_once(':')?;
+    Rule::ALL.iter().copied().find(|known| known.name() == rule)
+}
+
+/// The rule by which the policy of `session-webhook policy` refused.
+fn refusal_by_policy(message: &str) -> Option<Rule> {
+    let (_, rest) = message.split_once(&format!("ValidatingAdmissionPolicy '{NAME}' "))?;
+    let (_, told) = rest.split_once(" denied request: ")?;
     let (rule, _) = told.split_once(':')?;
     Rule::ALL.iter().copied().find(|known| known.name() == rule)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Id;
-use super::facts::{Facts, Look, Told};
+use super::facts::{Facts, Installed, Look, Told};
 use super::place::{Place, text};
 use super::report::{Finding, Report};
 use crate::core::installation::REPLICAS;
@@ -63,9 +63,27 @@ fn deployment(facts: &Facts, report: &mut Report) {
         ),
         (Look::Found(name), Ok(installed)) => {
             let mode = installed.settings.mode.name();
-            report.sound(Id::Deployment, format!("the Deployment {namespace}/{name} runs it with --mode {mode}"));
+            let sound = format!("the Deployment {namespace}/{name} runs it with --mode {mode}");
+            report.findings(Id::Deployment, sound, told(installed, &namespace));
         }
     }
+}
+
+/// What is wrong with what the pods are told.
+fn told(installed: &Installed, namespace: &str) -> Vec<Finding> {
+    let doubt = |doubt: &String| Finding::questionable(doubt.clone(), "the option in the ConfigMap or the Deployment");
+    let mut findings: Vec<_> = installed.doubts.iter().map(doubt).collect();
+    let own = format!("{namespace}/{}", installed.account);
+    let known = installed.settings.own_service_account.as_ref().map(ToString::to_string);
+    if installed.backfill.is_some() && known.as_ref() != Some(&own) {
+        let known = known.unwrap_or_else(|| "nobody".to_owned());
+        let text = format!(
+            "the backfill writes as {own}, and the webhook takes {known} for itself: it refuses its own writes"
+        );
+        findings
+            .push(Finding::faulty(text, format!("--own-service-account {own}, as in manifests/base/deployment.yaml")));
+    }
+    findings
 }
 
 fn endpoints(facts: &Facts, report: &mut Report) {

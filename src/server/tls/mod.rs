@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use rustls::{InconsistentKeys, ServerConfig};
 use thiserror::Error;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Error};
@@ -224,6 +225,9 @@ impl Pair {
                 error => Problem::Key(error.to_string()),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // API servers resume no session: tickets would be made, sent and remembered in vain.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
 
         // Last, so that an old pair that is broken too is named by its fault.
         wrong_name?;
