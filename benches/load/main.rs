@@ -124,12 +124,11 @@ fn machine() -> String {
         line.rsplit([':', '\t']).next().unwrap_or_default().trim().to_owned()
     };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let busy = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     format!(
-        "{}; {} of memory; Linux {}; pinned to {cores} core each; load of the machine before the run {}; {}.",
+        "{} with {} cores, Linux {}; load average before the run {}; {}.",
         first("/proc/cpuinfo", "model name"),
-        first("/proc/meminfo", "MemTotal"),
+        fs::read_to_string("/proc/cpuinfo").unwrap_or_default().matches("processor\t").count(),
         kernel.trim(),
         busy.split(' ').next().unwrap_or_default(),
         jiff::Timestamp::now().strftime("%Y-%m-%d")

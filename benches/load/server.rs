@@ -1,14 +1,14 @@
 //! A server under load: the released program, or the floor.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use crate::support::CORES;
+use crate::support::{CORES, PATIENCE};
 use crate::tests::certificates::{ALIVE, Authority};
 
 /// Certificate and key of both servers, in files.
@@ -22,8 +22,8 @@ impl Certificate {
         let authority = Authority::new();
         let pair = authority.issue("session-webhook.hobbyfarm-session-webhook.svc", ALIVE);
         let this = Self { folder: tempfile::tempdir().unwrap(), authority: authority.der() };
-        std::fs::write(this.file("tls.crt"), pair.certificate).unwrap();
-        std::fs::write(this.file("tls.key"), pair.key).unwrap();
+        fs::write(this.file("tls.crt"), pair.certificate).unwrap();
+        fs::write(this.file("tls.key"), pair.key).unwrap();
         this
     }
 
@@ -40,24 +40,30 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn webhook(certificate: &Certificate, options: &[String]) -> Self {
-        let mut command = Self::webhook_command(certificate, &["--ops-listen=127.0.0.1:0".to_owned()]);
-        let mut child = command.args(options).stderr(Stdio::piped()).spawn().unwrap();
-        let log = child.stderr.take().unwrap();
-        Self { address: first(log, listening), child }
+        let address = free_address();
+        let mut command = Self::webhook_command(certificate, &format!("--listen={address}"));
+        // Into a file: whoever reads a pipe takes time from the load, and makes the server wait when he is late.
+        let log = tempfile::tempfile_in(&certificate.folder).unwrap();
+        let child = command.arg("--ops-listen=127.0.0.1:0").args(options).stderr(log).spawn().unwrap();
+        let began = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            assert!(began.elapsed() < PATIENCE, "the server listens");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Self { address, child }
     }
 
     /// The webhook as it is shipped but for its addresses, the number of connections, and these options.
-    pub(crate) fn webhook_command(certificate: &Certificate, options: &[String]) -> Command {
+    pub(crate) fn webhook_command(certificate: &Certificate, option: &str) -> Command {
         let mut command = pinned(Path::new(env!("CARGO_BIN_EXE_session-webhook")));
         command
             .arg("serve")
             .arg(concat!("--config=", env!("CARGO_MANIFEST_DIR"), "/manifests/base/config.yaml"))
-            .args(["--listen=127.0.0.1:0", "--max-connections=2048"])
+            .args(["--max-connections=2048", option])
             .arg("--tls-cert")
             .arg(certificate.file("tls.crt"))
             .arg("--tls-key")
-            .arg(certificate.file("tls.key"))
-            .args(options);
+            .arg(certificate.file("tls.key"));
         command
     }
 
@@ -68,8 +74,9 @@ impl Server {
         let mut command = pinned(&floor);
         command.arg(certificate.file("tls.crt")).arg(certificate.file("tls.key"));
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let output = child.stdout.take().unwrap();
-        Self { address: first(output, |line| line.parse().ok()), child }
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { address: line.trim().parse().unwrap(), child }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -91,15 +98,7 @@ fn pinned(program: &Path) -> Command {
     command
 }
 
-/// What the first line that says something says. The rest is read and forgotten.
-fn first<T>(output: impl Read + Send + 'static, said: impl Fn(&str) -> Option<T>) -> T {
-    let mut lines = BufReader::new(output).lines();
-    let found = lines.by_ref().map_while(Result::ok).find_map(|line| said(&line));
-    thread::spawn(move || lines.for_each(drop));
-    found.expect("the server listens")
-}
-
-fn listening(line: &str) -> Option<SocketAddr> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    if line["message"] == "listening" { line["listen"].as_str()?.parse().ok() } else { None }
+/// An address that nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

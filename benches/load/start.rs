@@ -1,19 +1,21 @@
 //! From exec to ready, with a certificate on disk.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::server::{Certificate, Server};
+use crate::server::{Certificate, Server, free_address};
 
 /// How long each of so many starts took until `/readyz` answered with 200, sorted, in milliseconds.
 pub(crate) fn times(certificate: &Certificate, count: usize) -> Vec<f64> {
     let mut times: Vec<_> = (0..count)
         .map(|_| {
-            let ops = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-            let mut command = Server::webhook_command(certificate, &[format!("--ops-listen={ops}")]);
+            let ops = free_address();
+            let mut command = Server::webhook_command(certificate, &format!("--ops-listen={ops}"));
+            command.arg("--listen=127.0.0.1:0").stderr(Stdio::null());
             let began = Instant::now();
-            let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+            let mut child = command.spawn().unwrap();
             while !is_ready(ops) {
                 std::thread::sleep(Duration::from_micros(100));
             }

@@ -22,7 +22,7 @@ use crate::tests::program::Program;
 /// The core of the program under test, and that of the load.
 pub const CORES: (&str, &str) = ("1", "0");
 /// As an API server gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Of `/proc/PID/stat`, in each second.
 const TICKS: f64 = 100.0;
 

@@ -206,3 +206,12 @@ fn memory_is_bounded_and_processor_time_is_not() {
     );
     assert_eq!(requests.keys().collect::<Vec<_>>(), ["cpu", "memory"]);
 }
+
+#[test]
+fn the_requests_are_those_that_the_page_about_scaling_explains() {
+    let page = include_str!("../../docs/scaling.md");
+    for (name, quantity) in container().resources.unwrap().requests.unwrap() {
+        let told = format!("`{name}: {}`", quantity.0);
+        assert!(page.contains(&told), "docs/scaling.md says nothing of {told}");
+    }
+}

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use session_webhook::core::admission_policy::objects;
 use session_webhook::core::settings::Settings;
 
+use crate::Pair;
+use crate::door::settings;
 use crate::recorded::{recorded, shipped};
-use crate::{Pair, settings};
 
 const COMPONENT: &str = "manifests/components/policy/policy.yaml";
 

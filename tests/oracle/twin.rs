@@ -9,6 +9,8 @@ use kube::core::cel::cel::{Context, Program, ResolveResult, Value as Cel, to_val
 use regex::Regex;
 use serde_json::Value;
 
+use crate::door::Outcome;
+
 thread_local! {
     static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();
 }
@@ -38,17 +40,6 @@ struct Refusing {
     rule: String,
     expression: Program,
     message: Program,
-}
-
-/// What the expressions say about a request.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The variable `rule`.
-    pub rule: String,
-    /// The rules of the validations that are not true, and their messages.
-    pub refused_by: Vec<(String, String)>,
-    /// The audit annotations that are not empty.
-    pub annotations: Vec<(String, String)>,
 }
 
 impl Twin {
