@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use kube::Client;
 use kube::api::{ListParams, Request};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// What is to be listed.
@@ -24,8 +24,13 @@ pub(super) struct Page<'a> {
     #[serde(borrow)]
     metadata: PageMetadata<'a>,
     /// The objects, as they stand.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "null_as_none")]
     pub(super) items: Vec<&'a RawValue>,
+}
+
+/// An API server writes `null` where a list of metadata holds nothing (Kubernetes 1.20).
+fn null_as_none<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Deserialize)]
@@ -62,5 +67,28 @@ impl Listing {
                 None => return Ok(()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::Page;
+
+    /// The first as Kubernetes 1.20 sent it.
+    #[rstest]
+    #[case::null(r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"213"},"items":null}"#, 0)]
+    #[case::empty(
+        r#"{"kind":"UserList","apiVersion":"hobbyfarm.io/v1","metadata":{"resourceVersion":"213"},"items":[]}"#,
+        0
+    )]
+    #[case::one(
+        r#"{"kind":"UserList","apiVersion":"hobbyfarm.io/v1","metadata":{"resourceVersion":"213"},"items":[{}]}"#,
+        1
+    )]
+    fn a_list_may_hold_nothing(#[case] text: &str, #[case] items: usize) {
+        let page: Page<'_> = serde_json::from_str(text).unwrap();
+        assert_eq!(page.items.len(), items);
     }
 }
