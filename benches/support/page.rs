@@ -1,6 +1,6 @@
 //! `docs/performance.md`: the parts of it that benchmarks write.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ impl Table {
 
     pub fn row(&mut self, cells: impl Iterator<Item = impl Display>) {
         for cell in cells {
-            self.0.push_str(&format!("| {cell} "));
+            write!(self.0, "| {cell} ").unwrap();
         }
         self.0.push_str("|\n");
     }

@@ -19,7 +19,7 @@ struct Add<'a> {
 
 /// The patch that makes these edits, as JSON; `status_is_missing` where the object to be patched has none, or a `null`.
 #[expect(clippy::expect_used, reason = "strings and values always serialize")]
-pub fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
+pub(super) fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
     let empty = Value::Object(Map::new());
     let add = |path, value| Add { op: "add", path, value };
     let object = status_is_missing.then(|| add("/status", &empty));
@@ -29,6 +29,10 @@ pub fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
 }
 
 /// The same, for those who apply it.
+///
+/// # Panics
+///
+/// Never: what is written here is a patch.
 #[expect(clippy::expect_used, reason = "what is written above is a patch")]
 pub fn patch(edits: &[Edit], status_is_missing: bool) -> Patch {
     serde_json::from_slice(&json(edits, status_is_missing)).expect("a patch")

@@ -81,14 +81,11 @@ impl App {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        match AssertUnwindSafe(self.route(request, known)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                self.metrics.panics.inc();
-                // Where it happened, the panic hook has logged.
-                self.refuse("", &Refusal::Panic)
-            }
-        }
+        AssertUnwindSafe(self.route(request, known)).catch_unwind().await.unwrap_or_else(|_panic| {
+            self.metrics.panics.inc();
+            // Where it happened, the panic hook has logged.
+            self.refuse("", &Refusal::Panic)
+        })
     }
 
     async fn route<B>(self: &Arc<Self>, request: Request<B>, known: bool) -> Response<Full<Bytes>>
