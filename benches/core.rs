@@ -1,11 +1,12 @@
 //! The core alone: time and allocations for one review, from its bytes to those of the answer, and how the time grows with
-//! the size of the body, beside reading the same body once with serde_json and keeping nothing of it.
+//! the size of the body, beside reading the same body once with `serde_json` and keeping nothing of it.
 //!
 //! `cargo bench --bench core`
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
@@ -65,7 +66,7 @@ fn answer(policy: &Policy, webhook: Webhook, body: &[u8]) -> Vec<u8> {
     respond(&review, &decision)
 }
 
-/// What serde_json does at least, for any purpose.
+/// What `serde_json` does at least, for any purpose.
 fn read(body: &[u8]) -> IgnoredAny {
     serde_json::from_slice(black_box(body)).unwrap()
 }
@@ -95,7 +96,7 @@ fn growth(policy: &Policy) {
         }
         let name = format!("{:.0} kB", body.len() as f64 / 1024.0);
         let figures = [read, mutate, mutate / read, validate, validate / read];
-        table.row(std::iter::once(name).chain(figures.map(|figure| format!("{figure:.2}")).into_iter()));
+        table.row(std::iter::once(name).chain(figures.map(|figure| format!("{figure:.2}"))));
     }
     tell("growth", table.text());
     if is_written() {

@@ -10,7 +10,9 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     dead_code,
     reason = "this stops at the first thing that is not as it should be, and shares modules with tests"
 )]
@@ -187,11 +189,11 @@ async fn turn(
     let mut latencies = writers.write(count, time).await;
     let (taken, after) = (began.elapsed().as_secs_f64(), parts.map(cpu_seconds));
     latencies.sort_unstable();
-    let writes = latencies.len();
-    let percentile = |percent: usize| latencies[(writes - 1) * percent / 100].as_secs_f64() * 1e3;
-    let cost = |part: usize| (after[part] - before[part]) / writes as f64 * 1e3;
+    let made = latencies.len();
+    let percentile = |percent: usize| latencies[(made - 1) * percent / 100].as_secs_f64() * 1e3;
+    let cost = |part: usize| (after[part] - before[part]) / made as f64 * 1e3;
     Turn {
-        rate: writes as f64 / taken,
+        rate: made as f64 / taken,
         latency: [50, 99].map(percentile),
         cost: [0, 1, 2].map(cost),
         admission: if with { Some(Admission::read(cluster).await.since(&admission)) } else { None },
