@@ -50,7 +50,7 @@ impl Server {
             assert!(began.elapsed() < PATIENCE, "the server listens");
             thread::sleep(Duration::from_millis(5));
         }
-        Self { address, child }
+        Self { child, address }
     }
 
     /// The webhook as it is shipped but for its addresses, the number of connections, and these options.

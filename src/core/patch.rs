@@ -23,7 +23,7 @@ struct Add<'a> {
 ///
 /// Never: strings and values always serialize.
 #[expect(clippy::expect_used, reason = "strings and values always serialize")]
-pub fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
+pub(super) fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
     let empty = Value::Object(Map::new());
     let add = |path, value| Add { op: "add", path, value };
     let object = status_is_missing.then(|| add("/status", &empty));
@@ -36,7 +36,7 @@ pub fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
 ///
 /// # Panics
 ///
-/// Never: what [`json`] writes is a patch.
+/// Never: what is written here is a patch.
 #[expect(clippy::expect_used, reason = "what is written above is a patch")]
 pub fn patch(edits: &[Edit], status_is_missing: bool) -> Patch {
     serde_json::from_slice(&json(edits, status_is_missing)).expect("a patch")
