@@ -301,6 +301,12 @@ fn grant(world: &World) {
     world.admin_kubectl.run_on(&["apply", "-f", "-"], &objects).succeeds();
 }
 
+/// Takes them away again: `doctor` would call the webhook's superfluous.
+async fn revoke(world: &World) {
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/hobbyfarm-session-webhook-audit";
+    accepts(&world.admin, Request::delete_path(path, "Background")).await;
+}
+
 pub(super) async fn the_job_may_look_at_everything_and_change_nothing(world: &World) {
     clear(world).await;
     furnish(world).await;
@@ -321,6 +327,7 @@ pub(super) async fn the_job_may_look_at_everything_and_change_nothing(world: &Wo
         "{}",
         audited.report
     );
+    revoke(world).await;
 }
 
 pub(super) async fn one_replica_tells_the_findings_as_metrics(world: &World) {
@@ -342,6 +349,7 @@ pub(super) async fn one_replica_tells_the_findings_as_metrics(world: &World) {
     eventually("one is gone", PATIENCE, async || (leader.metric(findings).await == 1).then_some(())).await;
     assert_eq!(follower.metric("audit_sessions").await, 0, "one tells for all");
     assert_eq!(leader.metric("audit_errors_total").await, 0);
+    revoke(world).await;
 }
 
 pub(super) async fn what_appears_and_what_goes_is_told_while_it_watches(world: &World) {
