@@ -12,9 +12,7 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
-    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
     dead_code,
     reason = "this stops at the first thing that is not as it should be, and shares modules with tests"
 )]
