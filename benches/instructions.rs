@@ -38,15 +38,15 @@ macro_rules! fixture {
 }
 
 #[library_benchmark]
-#[bench::create_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/15-create-client-go.mutating")), setup = recorded, config = at_most(87_256))]
-#[bench::create_validate(args = (Webhook::Validate, fixture!("gargantua-status/15-create-client-go.validating")), setup = recorded, config = at_most(61_725))]
-#[bench::first_status_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/60-status-first-put-by-session-service.mutating")), setup = recorded, config = at_most(134_584))]
-#[bench::keep_alive_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.mutating")), setup = recorded, config = at_most(152_913))]
-#[bench::keep_alive_validate(args = (Webhook::Validate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.validating")), setup = recorded, config = at_most(153_694))]
-#[bench::denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/02-create-by-alice.validating")), setup = recorded, config = at_most(74_599))]
-#[bench::edit_denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/34-update-merge-patch-by-alice.validating")), setup = recorded, config = at_most(160_499))]
-#[bench::no_change_validate(args = (Webhook::Validate, fixture!("gargantua-status/40-update-noop-merge-patch-by-alice.validating")), setup = recorded, config = at_most(145_070))]
-#[bench::documented_create_mutate(args = (Webhook::Mutate, fixture!("documented-nostatus/14-create-seed-sample-no-validate.mutating")), setup = recorded, config = at_most(88_053))]
+#[bench::create_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/15-create-client-go.mutating")), setup = recorded, config = at_most(75_928))]
+#[bench::create_validate(args = (Webhook::Validate, fixture!("gargantua-status/15-create-client-go.validating")), setup = recorded, config = at_most(45_499))]
+#[bench::first_status_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/60-status-first-put-by-session-service.mutating")), setup = recorded, config = at_most(102_727))]
+#[bench::keep_alive_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.mutating")), setup = recorded, config = at_most(114_386))]
+#[bench::keep_alive_validate(args = (Webhook::Validate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.validating")), setup = recorded, config = at_most(107_615))]
+#[bench::denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/02-create-by-alice.validating")), setup = recorded, config = at_most(61_316))]
+#[bench::edit_denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/34-update-merge-patch-by-alice.validating")), setup = recorded, config = at_most(113_358))]
+#[bench::no_change_validate(args = (Webhook::Validate, fixture!("gargantua-status/40-update-noop-merge-patch-by-alice.validating")), setup = recorded, config = at_most(99_262))]
+#[bench::documented_create_mutate(args = (Webhook::Mutate, fixture!("documented-nostatus/14-create-seed-sample-no-validate.mutating")), setup = recorded, config = at_most(74_827))]
 fn review((policy, webhook, body): (Policy, Webhook, String)) -> Vec<u8> {
     let review = Review::parse(black_box(body.as_bytes())).unwrap();
     let decision = policy.decide(webhook, &review, Timestamp::UNIX_EPOCH).unwrap();
