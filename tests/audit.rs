@@ -192,6 +192,10 @@ fn of_several_active_sessions_of_a_user_on_a_scenario_the_older_ones_are_duplica
     let duplicates: Vec<_> = found.iter().map(|found| (found.finding.kind, found.name.as_str())).collect();
     assert_eq!(duplicates, [(FindingKind::Duplicate, "oldest"), (FindingKind::Duplicate, "older")]);
     assert!(found[0].finding.value.contains("newest"), "{found:?}");
+
+    let found = audited(&[named("b", 1, &[]), named("a", 1, &[])]);
+    let duplicates: Vec<_> = found.iter().map(|found| found.name.as_str()).collect();
+    assert_eq!(duplicates, ["a"], "created in the same second");
 }
 
 #[test]

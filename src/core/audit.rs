@@ -124,7 +124,7 @@ pub struct Audit<'a> {
     after: SignedDuration,
     surroundings: &'a Surroundings,
     now: Instant,
-    /// Active Sessions by namespace, user and scenario, each by its creation and name.
+    /// Active Sessions by namespace, user and scenario, each by its creation (in whole seconds) and name, which tells those of one second apart.
     active: HashMap<[String; 3], BTreeSet<[String; 2]>>,
 }
 

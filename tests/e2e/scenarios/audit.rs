@@ -182,8 +182,13 @@ pub(super) async fn each_planted_fault_is_found_and_nothing_else(world: &World) 
             planted.push(session);
         }
     }
-    // Two of one user on one scenario, beside the sound one there: it and the first are needless.
-    let running = sound(world, 0);
+    // Two of one user on one scenario: the sound one there is needless. The API server tells creations apart by the second, and within
+    // one the name decides.
+    let running = {
+        let mut session = sound(world, 0);
+        session["metadata"]["name"] = json!(format!("later-{}", session["metadata"]["name"].as_str().unwrap()));
+        session
+    };
     write(world, vec![running.clone()]).await;
     let first = accepts(&world.admin, Request::get(sessions_path(HOBBYFARM))).await.body;
     let is_older = |session: &&Value| {
