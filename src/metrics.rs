@@ -82,6 +82,8 @@ pub struct Metrics {
     pub audit_ended: Gauge,
     /// Audits that came to nothing.
     pub audit_errors: Counter,
+    /// Lines of the log that were lost because nobody read it; brought up to date when metrics are asked for.
+    pub log_lines_lost: Counter,
     /// Requests being worked on.
     pub requests_in_flight: Gauge,
     /// Those of them whose body is there, and which count against `--max-requests-in-flight`.
@@ -287,6 +289,7 @@ impl Metrics {
         let audit_sessions = r.make("audit_sessions", "Sessions that the last audit judged");
         let audit_ended = r.make_with_unit("audit_ended", "When the last audit ended, since 1970", Unit::Seconds);
         let audit_errors = r.make("audit_errors", "Audits that came to nothing");
+        let log_lines_lost = r.make("log_lines_lost", "Lines of the log that were lost because nobody read it");
         let requests_in_flight = r.make("in_flight_requests", "Requests whose body is arriving or being decided");
         let decisions_in_flight = r.make("in_flight_decisions", "Requests being decided");
         let bytes_in_flight =
@@ -323,6 +326,7 @@ impl Metrics {
             audit_sessions,
             audit_ended,
             audit_errors,
+            log_lines_lost,
             requests_in_flight,
             decisions_in_flight,
             bytes_in_flight,

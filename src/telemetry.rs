@@ -1,8 +1,11 @@
-//! Logs: text for people or JSON for machines, on standard error.
+//! Logs: text for people or JSON for machines, on standard error, written by a thread of their own: whoever reads them may stop
+//! reading, and no request waits for him.
 
-use std::io::IsTerminal;
+use std::io::{BufWriter, IsTerminal};
 use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
@@ -10,32 +13,44 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{LogArgs, LogFormat};
 
-/// Installs the logs for the whole process, panics included.
+/// Lines that may wait for whoever reads them: about a megabyte. Further ones are lost, and counted.
+const WAITING_LINES: usize = 2_000;
+
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines that were lost because nobody read the log, since the process began.
+pub fn lost_lines() -> u64 {
+    LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
+}
+
+/// Installs the logs for the whole process, panics included. What still waits is written when the guard goes, within a second.
 ///
 /// # Errors
 ///
 /// When logs are installed already.
-pub fn init(args: &LogArgs) -> Result<(), TryInitError> {
+pub fn init(args: &LogArgs) -> Result<WorkerGuard, TryInitError> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("logs")
+        .finish(BufWriter::new(std::io::stderr()));
+    LOST.get_or_init(|| writer.error_counter());
     // The level was checked by its value parser.
     let filter = EnvFilter::builder().parse_lossy(&args.log_level);
     let registry = tracing_subscriber::registry().with(filter);
     match args.log_format {
         LogFormat::Text => {
-            let text = layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+            let text = layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal());
             registry.with(text).try_init()?;
         }
         LogFormat::Json => {
-            let json = layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .with_writer(std::io::stderr);
+            let json =
+                layer().json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(writer);
             registry.with(json).try_init()?;
         }
     }
     panic::set_hook(Box::new(log_panic));
-    Ok(())
+    Ok(guard)
 }
 
 /// Logs where a panic happened. Its message is left out: it may quote what a client sent, and no part of an object

@@ -112,3 +112,25 @@ fn without_file_descriptors_it_makes_room_and_does_not_spin() {
     assert!((1..=most).contains(&errors), "{errors} errors, {most} at most");
     assert!(program.metric("connections") < FILES);
 }
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    // More than the pipe and the queue take.
+    const DENIALS: u64 = 3_000;
+    let mut program = Program::start("", 256);
+    let mut denied = review();
+    denied["request"]["userInfo"]["username"] = "alice".into();
+    let denied = denied.to_string().into_bytes();
+    let mut client = program.connect();
+    let blocked = program.stop_reading_the_log();
+    for _ in 0..DENIALS {
+        assert!(client.post("/validate", &denied).contains(r#""allowed":false"#));
+    }
+    let lost = program.metric("log_lines_lost_total");
+    assert!((1..DENIALS).contains(&lost), "{lost} lines lost");
+    drop(blocked);
+    program.terminate();
+    let told = program.rest_of_the_log().iter().filter(|line| line.contains(r#""message":"denied""#)).count() as u64;
+    assert_eq!(told + lost, DENIALS, "what is not told is counted");
+    assert_eq!(program.exit_code(), Some(0));
+}

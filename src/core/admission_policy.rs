@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cel::{self, Validation, literal};
 use super::installation::{CONFIGURATION, OPERATIONS, RESOURCES};
-use super::message::{LONGEST_USER, reason};
+use super::message::{LONGEST_USER, Reasons};
 use super::review::{GROUP, LONGEST_OBJECT};
 use super::rule::Rule;
 use super::settings::{Mode, Settings};
@@ -78,7 +78,8 @@ fn object(kind: &str, spec: &Value) -> Value {
 
 /// A rule that refuses, with its message twice: the API server shows the shorter one when it cannot make the other.
 fn refusing(validation: &Validation, settings: &Settings) -> Value {
-    let (rule, reason) = (validation.rule, reason(validation.rule, settings));
+    let (rule, reasons) = (validation.rule, Reasons::new(settings));
+    let reason = reasons.of(rule);
     json!({
         "expression": validation.expression,
         "message": format!("{rule}: {reason}"),

@@ -299,7 +299,7 @@ impl Subject<'_> {
         for reference in Reference::ALL {
             for name in reference.names(self.session) {
                 if surroundings.lacks(reference, self.namespace, &name) {
-                    self.add(FindingKind::DanglingReference, reference.path(), quote(&name, LONGEST_NAME));
+                    self.add(FindingKind::DanglingReference, reference.path(), quote(&name, LONGEST_NAME).to_string());
                 }
             }
         }

@@ -87,6 +87,6 @@ pub fn keep_alive(course: Option<&str>, scenario: Option<&str>) -> KeepAlive {
     };
     match parse_go(text) {
         Some(duration) if duration.is_positive() => KeepAlive::Lasts(duration),
-        _ => KeepAlive::Malformed(quote(text, LONGEST_QUOTE)),
+        _ => KeepAlive::Malformed(quote(text, LONGEST_QUOTE).to_string()),
     }
 }

@@ -62,8 +62,8 @@ fn by_hand(entry: Entry<'_>) -> Option<HandEdit> {
         fields.push(format!("and {more} more"));
     }
     Some(HandEdit {
-        manager: one_line(&manager, LONGEST_FIELD),
-        time: one_line(&entry.time.unwrap_or_default(), LONGEST_FIELD),
+        manager: one_line(&manager, LONGEST_FIELD).into_owned(),
+        time: one_line(&entry.time.unwrap_or_default(), LONGEST_FIELD).into_owned(),
         fields,
     })
 }
@@ -85,7 +85,7 @@ fn collect(tree: &Value, path: &mut String, fields: &mut Vec<String>) {
         }
     }
     if is_leaf && !path.is_empty() {
-        fields.push(one_line(path, LONGEST_FIELD));
+        fields.push(one_line(path, LONGEST_FIELD).into_owned());
     }
 }
 

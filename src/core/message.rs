@@ -1,12 +1,16 @@
 //! What clients are told. Every text is one line, has no `%`, and quotes what came from the request.
 
+use std::fmt::Write;
+
 use super::policy::{Cause, Refusal};
 use super::review::Review;
 use super::rule::Rule;
 use super::settings::Settings;
 use super::text::quote;
 
-/// With these lengths no message reaches 500 characters.
+/// No message reaches it, characters.
+const LONGEST: usize = 500;
+/// With these lengths.
 pub(super) const LONGEST_USER: usize = 90;
 const LONGEST_INVALID: usize = 300;
 
@@ -14,25 +18,40 @@ const LONGEST_INVALID: usize = 300;
 const ADVICE: &str =
     "To end a session delete it, for all else use HobbyFarm's UI, or ask an administrator for break-glass access";
 
-/// Why the writer is refused, and what to do instead.
-pub(super) fn refusal(review: &Review<'_>, rule: Rule, settings: &Settings) -> String {
+/// The parts of refusals that are the same for every writer and object.
+#[derive(Debug, Clone)]
+pub(super) struct Reasons {
+    impersonation: String,
+    manual: String,
+}
+
+impl Reasons {
+    /// Those under these settings.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let impersonation = "a HobbyFarm user name without a uid is somebody impersonating it (kubectl --as)";
+        let manual = format!("only HobbyFarm writes Sessions{}", accounts(settings));
+        Self { impersonation: format!("{impersonation}. {ADVICE}"), manual: format!("{manual}. {ADVICE}") }
+    }
+
+    /// Why the rule refuses, and what to do instead.
+    pub(super) fn of(&self, rule: Rule) -> &str {
+        if rule == Rule::Impersonation { &self.impersonation } else { &self.manual }
+    }
+}
+
+/// Why the writer is refused.
+pub(super) fn refusal(review: &Review<'_>, rule: Rule, reasons: &Reasons) -> String {
     let user = quote(&review.user_info.username, LONGEST_USER);
     let what = match (rule, review.operation_name(), review.is_status()) {
         (Rule::ManualCreate, ..) | (_, "CREATE", _) => "create Session",
         (_, _, true) => "edit the status of Session",
         _ => "edit Session",
     };
-    format!("{rule}: user {user} may not {what} {}: {}", review.object_name(), reason(rule, settings))
-}
-
-/// The part of a refusal that is the same for every writer and object.
-pub(super) fn reason(rule: Rule, settings: &Settings) -> String {
-    let why = if rule == Rule::Impersonation {
-        "a HobbyFarm user name without a uid is somebody impersonating it (kubectl --as)".to_owned()
-    } else {
-        format!("only HobbyFarm writes Sessions{}", accounts(settings))
-    };
-    format!("{why}. {ADVICE}")
+    let (object, reason) = (review.object_name(), reasons.of(rule));
+    let mut message = String::with_capacity(LONGEST);
+    // A String takes whatever is written to it.
+    let _ = write!(message, "{rule}: user {user} may not {what} {object}: {reason}");
+    message
 }
 
 /// The first account that may write, so that a forgotten `--service-account` is easy to see.

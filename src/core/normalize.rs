@@ -27,7 +27,7 @@ impl Edit {
     pub fn warning(&self) -> Option<String> {
         let before = self.rewritten.as_deref()?;
         let after = match &self.value {
-            Value::String(text) => quote(text, LONGEST_QUOTE),
+            Value::String(text) => quote(text, LONGEST_QUOTE).to_string(),
             other => other.to_string(),
         };
         Some(format!("{}: {before} stored as {after}", self.field.path()))
@@ -195,7 +195,7 @@ pub fn describe(value: &Scalar<'_>) -> String {
     match value {
         Scalar::Absent => "null".to_owned(),
         Scalar::Bool(flag) => flag.to_string(),
-        Scalar::Text(text) => quote(text, LONGEST_QUOTE),
+        Scalar::Text(text) => quote(text, LONGEST_QUOTE).to_string(),
         Scalar::Other(json) if json.starts_with('[') => "a list".to_owned(),
         Scalar::Other(json) if json.starts_with('{') => "an object".to_owned(),
         Scalar::Other(number) if number.len() <= LONGEST_QUOTE => (*number).to_owned(),

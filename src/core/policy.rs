@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use kube::core::admission::Operation;
 
-use super::message;
+use super::message::{self, Reasons};
 use super::normalize::{Edit, Timeouts, normalize};
 use super::requester::Requester;
 use super::review::{Object, Review, ReviewError, Webhook};
@@ -18,6 +18,7 @@ use super::validate;
 #[derive(Debug, Clone)]
 pub struct Policy {
     settings: Settings,
+    reasons: Reasons,
 }
 
 /// What was decided about one request, and why.
@@ -78,8 +79,8 @@ struct Write<'r, 'a> {
 
 impl Policy {
     /// A policy with these settings.
-    pub const fn new(settings: Settings) -> Self {
-        Self { settings }
+    pub fn new(settings: Settings) -> Self {
+        Self { reasons: Reasons::new(&settings), settings }
     }
 
     /// The settings it was made with.
@@ -172,7 +173,7 @@ impl Policy {
 
     fn validate(&self, review: &Review<'_>, write: &Write<'_, '_>, decision: &mut Decision) {
         if decision.rule.is_manual() {
-            let message = message::refusal(review, decision.rule, &self.settings);
+            let message = message::refusal(review, decision.rule, &self.reasons);
             return decision.deny(Refusal { message, causes: Vec::new() });
         }
         if !decision.rule.is_trusted() {

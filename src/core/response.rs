@@ -2,17 +2,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kube::core::Status;
 use kube::core::admission::{META_API_VERSION_V1, META_KIND};
-use kube::core::response::{StatusCause, StatusDetails, reason};
+use kube::core::response::reason;
 use serde::Serialize;
 
 use super::patch;
-use super::policy::{Decision, Refusal, Verdict};
+use super::policy::{Cause, Decision, Refusal, Verdict};
 use super::review::Review;
 use super::settings::Mode;
 
-/// The wire form. kube's own type writes the patch as a list of numbers and annotations in random order.
+/// The wire form, borrowed. kube's own type writes the patch as a list of numbers and annotations in random order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
@@ -27,7 +26,7 @@ struct Response<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status>,
+    status: Option<Failure<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +34,37 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
     audit_annotations: Annotations,
+}
+
+/// `metav1.Status` of a request that is refused.
+#[derive(Serialize)]
+struct Failure<'a> {
+    status: &'static str,
+    code: u16,
+    message: &'a str,
+    reason: &'static str,
+    details: Details<'a>,
+}
+
+/// `metav1.StatusDetails`.
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<FieldError<'a>>,
+}
+
+/// `metav1.StatusCause`.
+#[derive(Serialize)]
+struct FieldError<'a> {
+    reason: &'static str,
+    message: &'a str,
+    field: &'static str,
 }
 
 /// What the audit log keeps of the decision.
@@ -59,7 +89,7 @@ const USUAL_ANSWER: usize = 1 << 10;
 /// The answer to `review` as the API server wants it: an `AdmissionReview` with a `response`, as JSON.
 pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
     let status = match &decision.verdict {
-        Verdict::Deny(refusal) if !decision.is_allowed() => Some(status(review, refusal)),
+        Verdict::Deny(refusal) if !decision.is_allowed() => Some(failure(review, refusal)),
         Verdict::Deny(_) | Verdict::Allow => None,
     };
     let patch = if decision.edits.is_empty() {
@@ -90,21 +120,22 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Code and reason are both set: the API server turns a lone message into a 400.
-fn status(review: &Review<'_>, refusal: &Refusal) -> Status {
-    let (code, why) = if refusal.causes.is_empty() { (403, reason::FORBIDDEN) } else { (422, reason::INVALID) };
-    let cause = |cause: &super::policy::Cause| StatusCause {
-        reason: "FieldValueInvalid".to_owned(),
-        message: cause.message.clone(),
-        field: cause.field.to_owned(),
-    };
-    Status::failure(&refusal.message, why).with_code(code).with_details(StatusDetails {
-        name: review.name.to_string(),
-        group: review.resource.group.to_string(),
-        kind: review.kind.kind.to_string(),
-        causes: refusal.causes.iter().map(cause).collect(),
-        uid: String::new(),
-        retry_after_seconds: 0,
-    })
+fn failure<'a>(review: &'a Review<'_>, refusal: &'a Refusal) -> Failure<'a> {
+    let (code, reason) = if refusal.causes.is_empty() { (403, reason::FORBIDDEN) } else { (422, reason::INVALID) };
+    let error =
+        |cause: &'a Cause| FieldError { reason: "FieldValueInvalid", message: &cause.message, field: cause.field };
+    Failure {
+        status: "Failure",
+        code,
+        message: &refusal.message,
+        reason,
+        details: Details {
+            name: &review.name,
+            group: &review.resource.group,
+            kind: &review.kind.kind,
+            causes: refusal.causes.iter().map(error).collect(),
+        },
+    }
 }
 
 fn annotations(decision: &Decision) -> Annotations {

@@ -218,7 +218,7 @@ pub(super) const LONGEST_OBJECT: usize = 100;
 fn short(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let expected = text.split_once(", expected ").map(|(_, expected)| format!("expected {expected}"));
-    one_line(expected.as_deref().unwrap_or(&text), 200)
+    one_line(expected.as_deref().unwrap_or(&text), 200).into_owned()
 }
 
 #[derive(Deserialize)]
@@ -294,7 +294,7 @@ impl<'a> Review<'a> {
     /// Namespace and name of the object for a message, in quotes, as far as they are known.
     pub fn object_name(&self) -> String {
         let name = if self.name.is_empty() { "(generated name)" } else { &self.name };
-        quote(&format!("{}/{name}", self.namespace), LONGEST_OBJECT)
+        quote(&format!("{}/{name}", self.namespace), LONGEST_OBJECT).to_string()
     }
 
     /// The operation as Kubernetes spells it.

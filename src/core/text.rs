@@ -1,21 +1,39 @@
 //! Text from a request on its way to a client or a log.
 
+use std::borrow::Cow;
+use std::fmt;
+
+/// Text in quotes, as [`quote`] says. Writes itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a> {
+    text: &'a str,
+    longest: usize,
+}
+
 /// `text` in double quotes, fit for one line of a message and no longer than `longest` characters between the quotes.
 ///
 /// Control, invisible and bidirectional characters are escaped, since a message reaches terminals as it is. So is `%`,
 /// since HobbyFarm uses the text of a refusal as a format string. What is too long ends in `…`.
-pub fn quote(text: &str, longest: usize) -> String {
-    format!("\"{}\"", cut(text, longest, "'"))
+pub const fn quote(text: &str, longest: usize) -> Quoted<'_> {
+    Quoted { text, longest }
+}
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        f.write_str(&cut(self.text, self.longest, "'"))?;
+        f.write_str("\"")
+    }
 }
 
 /// `text` without quotes around it, and those within as they are; otherwise as [`quote`].
-pub fn one_line(text: &str, longest: usize) -> String {
+pub fn one_line(text: &str, longest: usize) -> Cow<'_, str> {
     cut(text, longest, "'\"")
 }
 
-fn cut(text: &str, longest: usize, unescaped: &str) -> String {
+fn cut<'a>(text: &'a str, longest: usize, unescaped: &str) -> Cow<'a, str> {
     if text.len() <= longest && text.bytes().all(is_plain) {
-        return text.to_owned();
+        return text.into();
     }
     let (mut line, mut length) = (String::with_capacity(text.len().min(longest)), 0);
     for character in text.chars() {
@@ -32,12 +50,12 @@ fn cut(text: &str, longest: usize, unescaped: &str) -> String {
             break;
         }
     }
-    line
+    line.into()
 }
 
-/// Whether a character stands for itself wherever it is: most names are made of such alone.
+/// Whether a character stands for itself wherever it is: most text is made of such alone.
 const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'/' | b'_' | b'@')
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'"' | b'\'' | b'\\')
 }
 
 #[cfg(test)]
@@ -59,7 +77,7 @@ mod tests {
     #[case::letters_of_other_scripts("Zoë 李", r#""Zoë 李""#)]
     #[case::apostrophe("O'Neill", r#""O'Neill""#)]
     fn what_came_from_a_request_is_escaped(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(quote(text, 100), expected);
+        assert_eq!(quote(text, 100).to_string(), expected);
     }
 
     #[test]
@@ -69,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut() {
-        assert_eq!(quote("abcdef", 3), "\"abc…\"");
-        assert_eq!(quote("ab\u{202e}", 5), "\"ab…\"");
+        assert_eq!(quote("abcdef", 3).to_string(), "\"abc…\"");
+        assert_eq!(quote("ab\u{202e}", 5).to_string(), "\"ab…\"");
     }
 }

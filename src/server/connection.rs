@@ -161,7 +161,8 @@ fn is_known(stream: &TlsStream<TcpStream>, shared: &Shared) -> bool {
     let names = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(client_names).unwrap_or_default();
     let known = names.iter().any(|name| allowed.contains(name));
     if let (false, Some(suppressed)) = (known, shared.complaints.pass()) {
-        let names = one_line(&names.join(", "), LONGEST_NAME);
+        let names = names.join(", ");
+        let names = &*one_line(&names, LONGEST_NAME);
         tracing::warn!(names, suppressed, "client certificate is not among those of --client-name");
     }
     known

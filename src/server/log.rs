@@ -1,5 +1,6 @@
 //! What is logged about requests: facts in fields, never an object, and nothing that a client can flood.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -11,23 +12,26 @@ use crate::core::text::one_line;
 /// Longest part of a name in a log line, characters; Kubernetes names have 253 at most, user names any number.
 pub(super) const LONGEST_NAME: usize = 256;
 
+fn name(text: &str) -> Cow<'_, str> {
+    one_line(text, LONGEST_NAME)
+}
+
 /// Logs what people will want to know about one decision: denials, broken invariants, break-glass.
 pub(super) fn decision(webhook: Webhook, review: &Review<'_>, decision: &Decision) {
     let denied = matches!(decision.verdict, Verdict::Deny(_));
     if !denied && decision.broken_invariants.is_empty() && !decision.break_glass {
         return;
     }
-    let name = |text: &str| one_line(text, LONGEST_NAME);
     // One set of fields for each line about a request, so that they can be searched alike.
     macro_rules! line {
         ($level:ident, $rule:expr, $message:literal) => {
             tracing::$level!(
-                uid = name(&review.uid),
-                user = name(&review.user_info.username),
+                uid = &*name(&review.uid),
+                user = &*name(&review.user_info.username),
                 operation = review.operation_name(),
-                namespace = name(&review.namespace),
-                name = name(&review.name),
-                subresource = name(&review.sub_resource),
+                namespace = &*name(&review.namespace),
+                name = &*name(&review.name),
+                subresource = &*name(&review.sub_resource),
                 webhook = webhook.name(),
                 rule = $rule.name(),
                 mode = decision.mode.name(),
@@ -55,8 +59,8 @@ pub(super) fn not_a_session(review: &Review<'_>, decision: &Decision, throttle: 
         return;
     }
     if let Some(suppressed) = throttle.pass() {
-        let resource = one_line(&review.resource.to_string(), LONGEST_NAME);
-        let subresource = one_line(&review.sub_resource, LONGEST_NAME);
+        let resource = review.resource.to_string();
+        let (resource, subresource) = (&*name(&resource), &*name(&review.sub_resource));
         tracing::warn!(resource, subresource, suppressed, "not about a Session; the webhook configuration is too wide");
     }
 }
@@ -64,7 +68,7 @@ pub(super) fn not_a_session(review: &Review<'_>, decision: &Decision, throttle: 
 /// Logs a request that got no verdict.
 pub(super) fn refused(path: &str, code: u16, reason: &'static str, throttle: &Throttle) {
     if let Some(suppressed) = throttle.pass() {
-        tracing::warn!(path = one_line(path, LONGEST_NAME), code, reason, suppressed, "request refused");
+        tracing::warn!(path = &*name(path), code, reason, suppressed, "request refused");
     }
 }
 

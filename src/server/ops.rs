@@ -1,6 +1,7 @@
 //! The ops listener: `/livez`, `/readyz`, `/metrics`, plain HTTP.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use super::tls::TlsStatus;
 use super::{Stage, clock};
 use crate::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
+use crate::telemetry;
 
 /// What the probes look at.
 #[derive(Debug, Clone)]
@@ -51,5 +53,6 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
 }
 
 async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
+    ops.metrics.log_lines_lost.inner().store(telemetry::lost_lines(), Ordering::Relaxed);
     ([(CONTENT_TYPE, METRICS_TYPE)], ops.metrics.encode())
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use rustls::pki_types::CertificateDer;
@@ -16,6 +17,7 @@ use super::client::Client;
 pub struct Program {
     child: Child,
     lines: Receiver<String>,
+    reading: Arc<Mutex<()>>,
     pub authority: Vec<u8>,
     pub webhook: SocketAddr,
     pub ops: SocketAddr,
@@ -42,7 +44,14 @@ impl Program {
             .unwrap();
         let (tell, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let reading = Arc::new(Mutex::new(()));
+        let may_read = Arc::clone(&reading);
+        thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| {
+                drop(may_read.lock());
+                tell.send(line)
+            })
+        });
         let mut pem = String::new();
         while !pem.contains("END CERTIFICATE") {
             pem.push_str(&lines.recv_timeout(PATIENCE).unwrap());
@@ -50,7 +59,7 @@ impl Program {
         }
         let authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
         let none = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut program = Self { child, lines, authority, webhook: none, ops: none };
+        let mut program = Self { child, lines, reading, authority, webhook: none, ops: none };
         let listening = program.logs("listening");
         let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
         (program.webhook, program.ops) = (address("listen"), address("ops_listen"));
@@ -83,6 +92,16 @@ impl Program {
     pub fn forget_the_log(&mut self) {
         let lines = std::mem::replace(&mut self.lines, channel().1);
         thread::spawn(move || lines.into_iter().for_each(drop));
+    }
+
+    /// Until the guard goes its log is read no more; it stays open.
+    pub fn stop_reading_the_log(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().unwrap()
+    }
+
+    /// What it logs until it ends.
+    pub fn rest_of_the_log(&self) -> Vec<String> {
+        std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).collect()
     }
 
     pub fn pid(&self) -> u32 {

@@ -39,7 +39,7 @@ impl Fix {
         let (result, edits, reason) = match fixed {
             Fixed::Written(edits) => ("mended", edits, None),
             Fixed::Needless => ("needless", Vec::new(), None),
-            Fixed::Refused(reason) => ("refused", Vec::new(), Some(one_line(&reason, LONGEST_REASON))),
+            Fixed::Refused(reason) => ("refused", Vec::new(), Some(one_line(&reason, LONGEST_REASON).into_owned())),
         };
         let changed = |edit: Edit| Changed { field: edit.field.path(), value: edit.value };
         Self {

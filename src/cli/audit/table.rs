@@ -57,7 +57,13 @@ pub(super) fn write_change(out: &mut impl Write, change: &Change<'_>) -> Result<
 fn row(finding: &Finding<'_>) -> [String; 5] {
     let Finding { severity, kind, namespace, name, field, value, .. } = finding;
     let session = format!("{namespace}/{name}");
-    [(*severity).to_owned(), session, (*kind).to_owned(), one_line(field, LONGEST_FIELD), (*value).to_owned()]
+    [
+        (*severity).to_owned(),
+        session,
+        (*kind).to_owned(),
+        one_line(field, LONGEST_FIELD).into_owned(),
+        (*value).to_owned(),
+    ]
 }
 
 fn write_row(out: &mut impl Write, row: &[String; 5], widths: &[usize; 5], style: Style) -> Result<()> {

@@ -75,26 +75,30 @@ impl Serve {
     /// Serves until a signal says to stop.
     pub(super) fn run(self) -> ExitCode {
         let logs = self.logs.clone();
-        let wanted = match self.checked() {
-            Ok((wanted, doubts)) => {
-                if let Err(error) = telemetry::init(&logs) {
-                    fail(&error);
-                    return ExitCode::FAILURE;
-                }
-                log_policy(&wanted.server.settings);
-                for doubt in doubts {
-                    tracing::warn!(doubt, "questionable configuration");
-                }
-                wanted
-            }
+        let (wanted, doubts) = match self.checked() {
+            Ok(checked) => checked,
             Err(error) => return refuse(&error),
         };
-        match tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let logs = match telemetry::init(&logs) {
+            Ok(logs) => logs,
+            Err(error) => {
+                fail(&error);
+                return ExitCode::FAILURE;
+            }
+        };
+        log_policy(&wanted.server.settings);
+        for doubt in doubts {
+            tracing::warn!(doubt, "questionable configuration");
+        }
+        let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
             let result = runtime.block_on(serve(wanted));
             // What is still in flight was given its time.
             runtime.shutdown_background();
             result
-        }) {
+        });
+        // All of them before the last word.
+        drop(logs);
+        match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 fail(&format_args!("{error:#}"));

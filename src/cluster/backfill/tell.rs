@@ -78,7 +78,7 @@ impl Teller {
 
 fn value(edit: &Edit) -> String {
     match &edit.value {
-        Value::String(text) => quote(text, LONGEST_VALUE),
+        Value::String(text) => quote(text, LONGEST_VALUE).to_string(),
         other => other.to_string(),
     }
 }
