@@ -1,5 +1,5 @@
 //! The core alone: time and allocations for one review, from its bytes to those of the answer, and how the time grows with
-//! the size of the body, beside reading the same body once with `serde_json` and keeping nothing of it.
+//! the size of the body, beside skimming the same body with `serde_json`, and beside reading of it what has to be known.
 //!
 //! `cargo bench --bench core`
 
@@ -17,11 +17,17 @@ mod support;
 #[path = "../tests/support/mod.rs"]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use criterion::{Criterion, SamplingMode};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use session_webhook::core::policy::Policy;
 use session_webhook::core::response::respond;
@@ -56,8 +62,9 @@ fn main() {
         (0..1_000_000).for_each(|_| drop(black_box(answer(&policy, webhook, &body))));
         return;
     }
-    reviews(&policy);
-    growth(&policy);
+    let mut timer = Timer::new();
+    reviews(&policy, &mut timer);
+    growth(&policy, &mut timer);
 }
 
 fn answer(policy: &Policy, webhook: Webhook, body: &[u8]) -> Vec<u8> {
@@ -67,40 +74,97 @@ fn answer(policy: &Policy, webhook: Webhook, body: &[u8]) -> Vec<u8> {
 }
 
 /// What `serde_json` does at least, for any purpose.
-fn read(body: &[u8]) -> IgnoredAny {
+fn skim(body: &[u8]) -> IgnoredAny {
     serde_json::from_slice(black_box(body)).unwrap()
 }
 
-fn reviews(policy: &Policy) {
-    let mut table = Table::new(&["review", "bytes", "ns", "allocations", "bytes allocated", "ns to read it"]);
+/// What a webhook has to keep of a review in order to decide about it, as plainly as `serde_json` lets one say it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is read, not used")]
+struct Needed<'a> {
+    kind: &'a str,
+    #[serde(borrow)]
+    request: Request<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it is read, not used")]
+struct Request<'a> {
+    uid: &'a str,
+    operation: &'a str,
+    #[serde(borrow)]
+    resource: BTreeMap<&'a str, &'a str>,
+    sub_resource: Option<&'a str>,
+    #[serde(borrow)]
+    user_info: User<'a>,
+    #[serde(borrow)]
+    object: Option<Object<'a>>,
+    #[serde(borrow)]
+    old_object: Option<Object<'a>>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "it is read, not used")]
+struct User<'a> {
+    username: &'a str,
+    uid: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "it is read, not used")]
+struct Object<'a> {
+    #[serde(borrow)]
+    metadata: BTreeMap<&'a str, &'a RawValue>,
+    #[serde(borrow)]
+    spec: Option<BTreeMap<&'a str, &'a RawValue>>,
+    #[serde(borrow)]
+    status: Option<BTreeMap<&'a str, &'a RawValue>>,
+}
+
+fn read(body: &[u8]) -> Needed<'_> {
+    serde_json::from_slice(black_box(body)).unwrap()
+}
+
+fn reviews(policy: &Policy, timer: &mut Timer) {
+    let head = ["review", "bytes", "ns", "allocations", "bytes allocated", "ns to skim it", "ns to read it", "ratio"];
+    let mut table = Table::new(&head);
     for (name, file) in REVIEWS {
         let (webhook, body) = fixture(file);
-        let time = time(|| answer(policy, webhook, &body));
+        let time = timer.nanoseconds(name, "answer", || answer(policy, webhook, &body));
+        let skimmed = timer.nanoseconds(name, "skim", || skim(&body));
+        let read = timer.nanoseconds(name, "read", || read(&body));
         let counted = allocation_counter::measure(|| drop(black_box(answer(policy, webhook, &body))));
-        let read = self::time(|| read(&body));
-        let figures = [body.len() as u64, time, counted.count_total, counted.bytes_total, read];
-        table.row(std::iter::once(name.to_owned()).chain(figures.iter().map(ToString::to_string)));
+        let mut row = vec![name.to_owned(), body.len().to_string(), format!("{time:.0}")];
+        row.extend([counted.count_total, counted.bytes_total].map(|count| count.to_string()));
+        row.extend([skimmed, read].map(|time| format!("{time:.0}")));
+        row.push(format!("{:.2}", time / read));
+        table.row(row.iter());
     }
     tell("core", table.text());
 }
 
-fn growth(policy: &Policy) {
-    let mut table = Table::new(&["body", "µs to read it", "µs mutate", "ratio", "µs validate", "ratio"]);
-    let mut lines = [const { Vec::new() }; 3];
+fn growth(policy: &Policy, timer: &mut Timer) {
+    let head = ["body", "µs to skim it", "µs to read it", "µs mutate", "ratio", "µs validate", "ratio"];
+    let mut table = Table::new(&head);
+    let mut lines = [const { Vec::new() }; 4];
     for size in SIZES {
         let body = keep_alive(size);
-        let read = time(|| read(&body)) as f64 / 1e3;
-        let [mutate, validate] = Webhook::ALL.map(|webhook| time(|| answer(policy, webhook, &body)) as f64 / 1e3);
-        for (line, value) in lines.iter_mut().zip([read, mutate, validate]) {
+        let name = format!("{:.0} kB", body.len() as f64 / 1024.0);
+        let skimmed = timer.nanoseconds(&name, "skim", || skim(&body)) / 1e3;
+        let read = timer.nanoseconds(&name, "read", || read(&body)) / 1e3;
+        let [mutate, validate] = Webhook::ALL
+            .map(|webhook| timer.nanoseconds(&name, webhook.name(), || answer(policy, webhook, &body)) / 1e3);
+        for (line, value) in lines.iter_mut().zip([skimmed, read, mutate, validate]) {
             line.push((body.len() as f64 / 1024.0, value));
         }
-        let name = format!("{:.0} kB", body.len() as f64 / 1024.0);
-        let figures = [read, mutate, mutate / read, validate, validate / read];
+        let figures = [skimmed, read, mutate, mutate / read, validate, validate / read];
         table.row(std::iter::once(name).chain(figures.map(|figure| format!("{figure:.2}"))));
     }
     tell("growth", table.text());
     if is_written() {
-        let names = ["read it once with serde_json", "mutate", "validate"];
+        let names = ["skim it with serde_json", "read what is needed of it", "mutate", "validate"];
         let lines: Vec<_> = names.into_iter().zip(lines).collect();
         plot::lines("growth", "Core: time by size of the body", ("kB", "µs"), &lines);
     }
@@ -129,21 +193,33 @@ fn keep_alive(size: usize) -> Vec<u8> {
     review.to_string().replace('<', "\\u003c").into_bytes()
 }
 
-/// The median time of one call, in nanoseconds.
-fn time<T>(call: impl Fn() -> T) -> u64 {
-    const SAMPLE: Duration = Duration::from_millis(2);
-    const SAMPLES: usize = 101;
-    let began = Instant::now();
-    drop(black_box(call()));
-    let once = began.elapsed();
-    let calls = u32::try_from(SAMPLE.as_nanos() / once.as_nanos().max(1)).unwrap().max(1);
-    let mut samples: Vec<_> = (0..if once > SAMPLE { 11 } else { SAMPLES })
-        .map(|_| {
-            let began = Instant::now();
-            (0..calls).for_each(|_| drop(black_box(call())));
-            began.elapsed().as_nanos() / u128::from(calls)
-        })
-        .collect();
-    samples.sort_unstable();
-    u64::try_from(samples[samples.len() / 2]).unwrap()
+/// Criterion, and where it puts what it found.
+struct Timer {
+    criterion: Criterion,
+    folder: PathBuf,
+}
+
+impl Timer {
+    fn new() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
+        let criterion = Criterion::default()
+            .without_plots()
+            .sample_size(50)
+            .warm_up_time(Duration::from_millis(300))
+            .measurement_time(Duration::from_secs(1))
+            .output_directory(&folder);
+        Self { criterion, folder }
+    }
+
+    /// The median time of one call.
+    fn nanoseconds<T>(&mut self, of: &str, what: &str, call: impl Fn() -> T) -> f64 {
+        let mut group = self.criterion.benchmark_group(of);
+        // Some calls take milliseconds: as many of them in each sample.
+        group.sampling_mode(SamplingMode::Flat);
+        group.bench_function(what, |bencher| bencher.iter(|| drop(black_box(call()))));
+        group.finish();
+        let file = self.folder.join(of).join(what).join("new/estimates.json");
+        let estimates: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        estimates["median"]["point_estimate"].as_f64().unwrap()
+    }
 }
