@@ -1,6 +1,6 @@
 //! Full load of one core for a while: whether the memory of the program stays as it is.
 //!
-//! `cargo bench --bench soak -- --minutes 30`
+//! `cargo bench --bench soak -- --minutes 30 [--write yes]`
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
-use support::{Call, Connection, argument, config, cpu_seconds, kilobytes, start};
+use support::page::{Table, is_written, tell};
+use support::{Call, Connection, argument, config, cpu_seconds, kilobytes, plot, start};
 use tests::program::Program;
 
 const CALLS: [&str; 6] = [
@@ -52,12 +53,39 @@ fn main() {
         done.store(true, Ordering::Relaxed);
         samples
     });
-    println!("\n{minutes} min, {} calls, {} failed", calls.into_inner(), failed.into_inner());
     let half = &samples[samples.len() / 2..];
-    let rss: Vec<_> = half.iter().map(|sample| sample.1).collect();
-    println!("second half: {} to {} kB", rss.iter().min().unwrap(), rss.iter().max().unwrap());
-    println!("slope of the second half: {:+.2} kB a minute", slope(half));
-    println!("peak: {} kB", kilobytes(program.pid(), "VmHWM"));
+    let megabytes = |kilobytes: u64| format!("{:.2}", kilobytes as f64 / 1024.0);
+    let calls = calls.into_inner();
+    let mut table = Table::new(&[
+        "minutes",
+        "calls",
+        "failed",
+        "calls/s",
+        "RSS MB after 10 s",
+        "half-way",
+        "at the end",
+        "peak",
+        "second half, kB a minute",
+    ]);
+    table.row(
+        [
+            minutes.to_string(),
+            calls.to_string(),
+            failed.into_inner().to_string(),
+            (calls / (60 * minutes)).to_string(),
+            megabytes(samples[0].1),
+            megabytes(half[0].1),
+            megabytes(samples[samples.len() - 1].1),
+            megabytes(kilobytes(program.pid(), "VmHWM")),
+            format!("{:+.1}", slope(half)),
+        ]
+        .iter(),
+    );
+    tell("soak", table.text());
+    if is_written() {
+        let points: Vec<_> = samples.iter().map(|(minute, rss)| (*minute, *rss as f64 / 1024.0)).collect();
+        plot::over_time("soak", "Resident memory under full load of one core", ("minutes", "MB"), &points);
+    }
 }
 
 fn load(webhook: SocketAddr, config: &Arc<ClientConfig>, calls: &AtomicU64, failed: &AtomicU64, done: &AtomicBool) {

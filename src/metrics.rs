@@ -1,22 +1,23 @@
 //! What is measured: one struct, labels from closed sets, so that no client can make the process grow.
 
+mod labels;
 mod registrar;
 
-use std::fmt;
-
-use kube::core::admission::Operation;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::labels::{
+    ActionLabel, ClosedLabel, FindingLabels, LoadLabel, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel,
+    StepLabels, WebhookLabel,
+};
+use self::labels::{DecisionLabel, OperationLabel, Subresource};
 pub use self::registrar::Description;
 use self::registrar::Registrar;
-use crate::core::finding::FindingKind;
-use crate::core::policy::Verdict;
-use crate::core::review::{Review, Webhook};
+use crate::core::review::Webhook;
 use crate::core::rule::Rule;
 
 /// Stands before each metric's name.
@@ -90,147 +91,6 @@ pub struct Metrics {
     pub decisions_in_flight: Gauge,
     /// What their bodies are charged with, bytes.
     pub bytes_in_flight: Gauge,
-}
-
-/// Labels of [`Metrics::reviews`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReviewLabels {
-    webhook: Webhook,
-    operation: OperationLabel,
-    subresource: Subresource,
-    rule: Rule,
-    decision: DecisionLabel,
-}
-
-impl ReviewLabels {
-    /// The labels of one decided request. `decision` is what the policy says, in all modes.
-    pub fn new(webhook: Webhook, review: &Review<'_>, rule: Rule, verdict: &Verdict) -> Self {
-        let operation = match review.operation {
-            Operation::Create => OperationLabel::Create,
-            Operation::Update => OperationLabel::Update,
-            Operation::Delete => OperationLabel::Delete,
-            Operation::Connect => OperationLabel::Connect,
-        };
-        let subresource = match &*review.sub_resource {
-            "" => Subresource::None,
-            _ if review.is_status() => Subresource::Status,
-            _ => Subresource::Other,
-        };
-        let decision = match verdict {
-            Verdict::Allow => DecisionLabel::Allow,
-            Verdict::Deny(_) => DecisionLabel::Deny,
-        };
-        Self { webhook, operation, subresource, rule, decision }
-    }
-}
-
-/// Label of [`Metrics::duration`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct WebhookLabel {
-    /// `mutate` or `validate`.
-    pub webhook: Webhook,
-}
-
-/// Labels of [`Metrics::refused`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RefusalLabels {
-    /// HTTP status code.
-    pub code: u16,
-    /// One word for why.
-    pub reason: &'static str,
-}
-
-/// Label of [`Metrics::broken_invariants`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RuleLabel {
-    /// The invariant.
-    pub rule: Rule,
-}
-
-/// Label of [`Metrics::certificate_loads`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct LoadLabel {
-    /// `loaded`, or why the last good pair was kept.
-    pub result: &'static str,
-}
-
-/// Label of [`Metrics::connections_closed`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ClosedLabel {
-    /// One word for why.
-    pub reason: &'static str,
-}
-
-/// Labels of [`Metrics::authority_steps`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct StepLabels {
-    /// What was done, `repair-bundle` for example.
-    pub step: &'static str,
-    /// `done`, `outrun` by another replica, or `failed`.
-    pub result: &'static str,
-}
-
-/// Label of [`Metrics::backfill_sessions`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ResultLabel {
-    /// `repaired`, `outrun` by another writer, or `failed`.
-    pub result: &'static str,
-}
-
-/// Label of [`Metrics::backfill_unparsable`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ActionLabel {
-    /// `replaced` or `kept`.
-    pub action: &'static str,
-}
-
-/// Labels of [`Metrics::audit_findings`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct FindingLabels {
-    /// What is wrong.
-    pub finding: FindingKind,
-    /// `error` or `warning`.
-    pub severity: &'static str,
-}
-
-/// Declares a closed set of label values.
-macro_rules! label {
-    ($name:ident { $($variant:ident = $text:literal),+ $(,)? }) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        enum $name {
-            $($variant),+
-        }
-
-        impl EncodeLabelValue for $name {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant => $text.encode(encoder)),+
-                }
-            }
-        }
-    };
-}
-
-label!(OperationLabel { Create = "CREATE", Update = "UPDATE", Delete = "DELETE", Connect = "CONNECT" });
-label!(Subresource { None = "", Status = "status", Other = "other" });
-label!(DecisionLabel { Allow = "allow", Deny = "deny" });
-
-impl EncodeLabelValue for Rule {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.name().encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for FindingKind {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.name().encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Webhook {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.name().encode(encoder)
-    }
 }
 
 impl Metrics {

@@ -113,6 +113,21 @@ fn without_file_descriptors_it_makes_room_and_does_not_spin() {
     assert!(program.metric("connections") < FILES);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_the_ops_listener_takes_only_so_many_places() {
+    let server = Running::start(|_| {});
+    let mut scraper = Client::plain(server.listeners.ops).unwrap();
+    assert!(scraper.get("/metrics").starts_with("HTTP/1.1 200"));
+    let mut flood: Vec<_> = (0..100).map(|_| Client::plain(server.listeners.ops).unwrap()).collect();
+    let answered = flood.iter_mut().filter_map(|client| client.try_get("/livez").ok()).count();
+    assert_eq!(answered, 63, "beside the scraper");
+    assert!(scraper.get("/metrics").starts_with("HTTP/1.1 200"));
+    assert!(server.connect().post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    drop(flood);
+    eventually("places are free again", || Client::plain(server.listeners.ops).unwrap().try_get("/livez").is_ok())
+        .await;
+}
+
 #[test]
 fn a_log_that_nobody_reads_holds_nobody_up() {
     // More than the pipe and the queue take.

@@ -54,6 +54,22 @@ pub fn lines(file: &str, title: &str, (x, y): (&str, &str), lines: &[(&str, Vec<
     });
 }
 
+/// One line over two axes that begin at zero.
+pub fn over_time(file: &str, title: &str, (x, y): (&str, &str), points: &[(f64, f64)]) {
+    let most = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).fold(0.0, f64::max);
+    area(file, |area| {
+        let mut chart = ChartBuilder::on(area)
+            .caption(title, ("sans-serif", 18))
+            .margin(10)
+            .x_label_area_size(40)
+            .y_label_area_size(60)
+            .build_cartesian_2d(0.0..most(|point| point.0), 0.0..most(|point| point.1) * 1.25)
+            .unwrap();
+        chart.configure_mesh().x_desc(x).y_desc(y).draw().unwrap();
+        chart.draw_series(LineSeries::new(points.iter().copied(), COLOURS[1].stroke_width(2))).unwrap();
+    });
+}
+
 /// Groups of bars, one bar of each name in each group.
 pub fn bars(file: &str, title: &str, y: &str, names: &[&str], groups: &[(String, Vec<f64>)]) {
     let most = groups.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);

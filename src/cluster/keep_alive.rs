@@ -4,8 +4,9 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 
 use crate::core::backfill::{KeepAlive, keep_alive};
+use crate::core::members::Scalar;
 use crate::core::review::GROUP;
-use crate::core::session::{Scalar, Session};
+use crate::core::session::Session;
 
 const VERSION: &str = "v1";
 

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 use super::duration::parse_go;
+use super::members::Scalar;
 use super::normalize::{Edit, LONGEST_QUOTE, Timeouts, describe, is_unparsable, mend, normalize};
-use super::session::{Field, Scalar, Session, Status};
+use super::session::{Field, Session, Status};
 use super::settings::Dialect;
 use super::text::quote;
 use super::timestamp::{Instant, Layout};

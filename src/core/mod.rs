@@ -9,6 +9,7 @@ pub mod duration;
 pub mod finding;
 pub mod installation;
 pub mod managed_fields;
+pub mod members;
 mod message;
 pub mod normalize;
 pub mod patch;

@@ -5,7 +5,8 @@
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::session::{Field, Scalar, Session, Status};
+use super::members::Scalar;
+use super::session::{Field, Session, Status};
 use super::settings::Dialect;
 use super::text::quote;
 use super::timestamp::{Instant, Layout, parse_any};

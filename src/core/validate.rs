@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use super::members::{FALSE_WORDS, Scalar, TRUE_WORDS};
 use super::normalize::{as_time, describe, is_unparsable};
 use super::policy::Cause;
 use super::rule::Rule;
-use super::session::{FALSE_WORDS, Field, Scalar, Session, Status, TRUE_WORDS};
+use super::session::{Field, Session, Status};
 use super::settings::Dialect;
 use super::timestamp::{Instant, Layout};
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, RandomState};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,9 +15,9 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
 use rustls::{AlertDescription, ServerConfig};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -53,8 +53,8 @@ pub(super) struct Shared {
     complaints: Throttle,
     tls: watch::Receiver<Arc<ServerConfig>>,
     stage: watch::Receiver<Stage>,
-    http1: Builder<TokioExecutor>,
-    http2: Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     requests: AtomicUsize,
 }
 
@@ -66,18 +66,18 @@ impl Shared {
         tls: watch::Receiver<Arc<ServerConfig>>,
         stage: watch::Receiver<Stage>,
     ) -> Self {
-        let mut http = Builder::new(TokioExecutor::new());
         // Time is kept here, for both versions alike.
         // Answers are small: one buffer for head and body is less work than two that are written together.
-        http.http1().header_read_timeout(None).max_buf_size(MAX_HEAD as usize).writev(false);
-        http.http2()
+        let mut http1 = http1::Builder::new();
+        http1.header_read_timeout(None).max_buf_size(MAX_HEAD as usize).writev(false);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
             .max_header_list_size(MAX_HEAD)
             .max_concurrent_streams(MAX_STREAMS)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .max_pending_accept_reset_streams(MAX_RESETS)
             .max_local_error_reset_streams(MAX_RESETS);
-        let (http1, http2) = (http.clone().http1_only(), http.http2_only());
         let (complaints, requests) = (Throttle::new(), AtomicUsize::new(0));
         Self { app, timeouts, client_names, complaints, tls, stage, http1, http2, requests }
     }
@@ -112,22 +112,36 @@ impl Drop for InFlight {
 }
 
 /// Serves one connection to its end.
+///
+/// A future keeps room for all that it ever held: what is large is boxed, and only as long as it is needed.
 pub(super) async fn serve(shared: Arc<Shared>, peer: Arc<Peer>, stream: TcpStream) -> Closed {
     let mut tls = shared.tls.clone();
     let config = Arc::clone(&tls.borrow_and_update());
+    match Box::pin(shake_hands(&shared, config, stream)).await {
+        Ok(stream) => {
+            peer.was_active();
+            begin(shared, peer, stream, tls).await
+        }
+        Err(closed) => closed,
+    }
+}
+
+async fn shake_hands(
+    shared: &Shared,
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+) -> Result<Box<TlsStream<TcpStream>>, Closed> {
     let mut stage = shared.stage();
     // Answers are written as a whole; without this HTTP/2's small frames would wait for each other's acknowledgement.
     let handshake = async { TlsAcceptor::from(config).accept(stream.set_nodelay(true).map(|()| stream)?).await };
-    let stream = tokio::select! {
+    tokio::select! {
         done = timeout(shared.timeouts.handshake, handshake) => match done {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return failed(&error, &shared.complaints),
-            Err(_) => return Closed::HandshakeTimeout,
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(failed(&error, &shared.complaints)),
+            Err(_) => Err(Closed::HandshakeTimeout),
         },
-        () = reached(&mut stage, Stage::Closing) => return Closed::Stopping,
-    };
-    peer.was_active();
-    talk(&shared, &peer, stream, tls).await
+        () = reached(&mut stage, Stage::Closing) => Err(Closed::Stopping),
+    }
 }
 
 /// Tells failures that a person must do something about from those that any scanner causes.
@@ -168,17 +182,38 @@ fn is_known(stream: &TlsStream<TcpStream>, shared: &Shared) -> bool {
     known
 }
 
-async fn talk(
-    shared: &Arc<Shared>,
-    peer: &Arc<Peer>,
-    stream: TlsStream<TcpStream>,
+/// The conversation after the handshake, in the version that was agreed on.
+fn begin(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    stream: Box<TlsStream<TcpStream>>,
     tls: watch::Receiver<Arc<ServerConfig>>,
-) -> Closed {
+) -> BoxFuture<'static, Closed> {
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let known = is_known(&stream, shared);
-    let builder = if http2 { &shared.http2 } else { &shared.http1 };
-    let service = service_fn(|request| answer(Arc::clone(shared), Arc::clone(peer), Client { http2, known }, request));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let client = Client { http2, known: is_known(&stream, &shared) };
+    let answerer = (Arc::clone(&shared), Arc::clone(&peer));
+    let service = service_fn(move |request| answer(Arc::clone(&answerer.0), Arc::clone(&answerer.1), client, request));
+    let stream = TokioIo::new(stream);
+    if http2 {
+        let connection = Box::pin(shared.http2.serve_connection(stream, service));
+        Box::pin(talk(shared, peer, connection, http2::Connection::graceful_shutdown, http2, tls))
+    } else {
+        let connection = Box::pin(shared.http1.serve_connection(stream, service));
+        Box::pin(talk(shared, peer, connection, http1::Connection::graceful_shutdown, http2, tls))
+    }
+}
+
+async fn talk<C>(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    mut connection: Pin<Box<C>>,
+    shut_down: fn(Pin<&mut C>),
+    http2: bool,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+) -> Closed
+where
+    C: Future<Output = hyper::Result<()>>,
+{
     // As a set, because it looks only at those that have something to say, and not at each of them at every byte.
     let mut events: FuturesUnordered<BoxFuture<'_, Event>> = FuturesUnordered::new();
     let mut stage = shared.stage();
@@ -186,8 +221,8 @@ async fn talk(
         reached(&mut stage, Stage::Closing).await;
         Event::Closing
     }));
-    events.push(Box::pin(retire(shared, peer, http2, tls).map(Event::Retire)));
-    events.push(Box::pin(idle(peer, &shared.timeouts).map(Event::Idle)));
+    events.push(Box::pin(retire(&shared, &peer, http2, tls).map(Event::Retire)));
+    events.push(Box::pin(idle(&peer, &shared.timeouts).map(Event::Idle)));
     let mut why = None;
     loop {
         tokio::select! {
@@ -196,7 +231,7 @@ async fn talk(
             Some(event) = events.next() => match event {
                 Event::Closing => {
                     why = Some(Closed::Stopping);
-                    connection.as_mut().graceful_shutdown();
+                    shut_down(connection.as_mut());
                 }
                 Event::Retire(_) if why.is_some() => {}
                 Event::Retire(closed) => {
@@ -204,7 +239,7 @@ async fn talk(
                     peer.retire();
                     if http2 {
                         // GOAWAY names no last request until the client has read it, so none is lost.
-                        connection.as_mut().graceful_shutdown();
+                        shut_down(connection.as_mut());
                     }
                 }
                 Event::Idle(closed) => return why.unwrap_or(closed),

@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use self::connection::Shared;
 use self::connections::Connections;
+use self::ops::Places;
 use self::router::App;
 use self::tls::{Handshake, Offer, Pair, PairFiles, Problem, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
@@ -169,7 +170,7 @@ pub struct Server {
     shared: Arc<Shared>,
     connections: Connections,
     webhook: tokio::net::TcpListener,
-    ops: axum_server::Server<SocketAddr>,
+    ops: axum_server::Server<SocketAddr, Places>,
 }
 
 impl Server {
@@ -198,8 +199,8 @@ impl Server {
             TlsSource::Offers(offers) => (TlsStore::from_offers(offers, handshake, Arc::clone(&metrics))?, TLS_POLL),
         };
         let (webhook_address, webhook) = listen("--listen", listeners.webhook, tokio::net::TcpListener::from_std)?;
-        let (ops_address, mut ops) = listen("--ops-listen", listeners.ops, axum_server::from_tcp)?;
-        ops = ops.first_request_timeout(timeouts.header);
+        let (ops_address, ops) = listen("--ops-listen", listeners.ops, axum_server::from_tcp)?;
+        let mut ops = ops.acceptor(Places::new()).first_request_timeout(timeouts.header);
         ops.http_builder().http1().header_read_timeout(timeouts.idle);
 
         let stage = watch::Sender::new(Stage::Serving);

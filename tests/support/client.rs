@@ -76,8 +76,14 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub fn get(&mut self, path: &str) -> String {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes());
-        self.response().unwrap()
+        self.try_get(path).unwrap()
+    }
+
+    /// An error when the connection is closed.
+    pub fn try_get(&mut self, path: &str) -> io::Result<String> {
+        self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())?;
+        self.0.flush()?;
+        self.response()
     }
 
     pub fn post(&mut self, path: &str, body: &[u8]) -> String {
