@@ -129,10 +129,12 @@ impl Normalizer<'_> {
 
     /// A default never puts the end before the start, or `/validate` would refuse what was only made up here.
     fn times(&mut self, finished: Option<bool>) {
-        let time_of = |value: Scalar<'_>| as_time(&value).map(|(_, time)| time);
-        let begun = time_of(self.session.metadata("creationTimestamp")).unwrap_or(self.now);
-        let end = time_of(self.session.field(Field::EndTime));
-        let start = self.time(Field::StartTime, || Some(end.map_or(begun, |end| begun.min(end))));
+        let (session, now) = (self.session, self.now);
+        let start = self.time(Field::StartTime, || {
+            let time_of = |value: Scalar<'_>| as_time(&value).map(|(_, time)| time);
+            let begun = time_of(session.metadata("creationTimestamp")).unwrap_or(now);
+            Some(time_of(session.field(Field::EndTime)).map_or(begun, |end| begun.min(end)))
+        });
         let ahead = if finished == Some(true) { SignedDuration::ZERO } else { self.timeouts.session };
         let end = self.now.plus(ahead);
         self.time(Field::EndTime, || Some(start.map_or(end, |start| end.max(start))));
@@ -146,10 +148,11 @@ impl Normalizer<'_> {
             self.set_time(field, &current, time);
             return Some(time);
         }
-        let (text, time) = as_time(&current)?;
-        if Layout::of(self.dialect).parse(text).is_none() {
-            self.set_time(field, &current, time);
+        if let Some(time) = in_layout(&current, self.dialect) {
+            return Some(time);
         }
+        let (_, time) = as_time(&current)?;
+        self.set_time(field, &current, time);
         Some(time)
     }
 
@@ -181,14 +184,16 @@ pub fn as_time<'a>(value: &'a Scalar<'_>) -> Option<(&'a str, Instant)> {
     Some((text, parse_any(text.trim())?))
 }
 
+/// The time that a value means as HobbyFarm reads it.
+fn in_layout(value: &Scalar<'_>, dialect: Dialect) -> Option<Instant> {
+    let Scalar::Text(text) = value else { return None };
+    Layout::of(dialect).parse(text)
+}
+
 /// Whether there is a value here of which no time can be made that the dialect's layout can hold.
 pub fn is_unparsable(value: &Scalar<'_>, dialect: Dialect) -> bool {
-    let layout = Layout::of(dialect);
-    match value {
-        Scalar::Text(text) if layout.parse(text).is_some() => false,
-        value if value.is_empty() => false,
-        value => as_time(value).and_then(|(_, time)| layout.format(time)).is_none(),
-    }
+    let fits = |time| Layout::of(dialect).format(time).is_some();
+    in_layout(value, dialect).is_none() && !value.is_empty() && !as_time(value).is_some_and(|(_, time)| fits(time))
 }
 
 /// A value for a message.

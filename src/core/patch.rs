@@ -17,6 +17,9 @@ struct Add<'a> {
     value: &'a Value,
 }
 
+/// Room that is made for one of them from the start, bytes.
+const USUAL_OPERATION: usize = 96;
+
 /// The patch that makes these edits, as JSON; `status_is_missing` where the object to be patched has none, or a `null`.
 ///
 /// # Panics
@@ -29,7 +32,9 @@ pub(super) fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
     let object = status_is_missing.then(|| add("/status", &empty));
     let operations: Vec<_> =
         object.into_iter().chain(edits.iter().map(|edit| add(edit.field.pointer(), &edit.value))).collect();
-    serde_json::to_vec(&operations).expect("serializable")
+    let mut json = Vec::with_capacity(USUAL_OPERATION * operations.len());
+    serde_json::to_writer(&mut json, &operations).expect("serializable");
+    json
 }
 
 /// The same, for those who apply it.

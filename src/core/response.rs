@@ -86,6 +86,9 @@ struct Annotations {
 /// Room that is made for an answer from the start, bytes.
 const USUAL_ANSWER: usize = 1 << 10;
 
+/// Room that is made for a list of names, bytes.
+const USUAL_LIST: usize = 128;
+
 /// The answer to `review` as the API server wants it: an `AdmissionReview` with a `response`, as JSON.
 pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
     let status = match &decision.verdict {
@@ -152,7 +155,9 @@ fn annotations(decision: &Decision) -> Annotations {
 fn joined(names: impl Iterator<Item = &'static str>) -> String {
     let mut joined = String::new();
     for name in names {
-        if !joined.is_empty() {
+        if joined.is_empty() {
+            joined.reserve(USUAL_LIST);
+        } else {
             joined.push(',');
         }
         joined.push_str(name);

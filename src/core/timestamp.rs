@@ -5,6 +5,7 @@
 //! for its name only and may contradict the date, blanks may be doubled, a fraction may follow the seconds of any
 //! layout, an offset outranks the abbreviation behind it unless that is `UTC`, a leap second is refused.
 
+use std::fmt::Write;
 use std::sync::LazyLock;
 
 use jiff::civil::{DateTime, date};
@@ -43,6 +44,9 @@ impl Instant {
         EPOCH.checked_add(self.0).ok().filter(|utc| utc.year() >= 0)
     }
 }
+
+/// What is written has at most so many bytes.
+const LONGEST: usize = 56;
 
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
@@ -141,7 +145,10 @@ impl Layout {
             Self::Rfc1123Z => "%a, %d %b %Y %H:%M:%S +0000",
             Self::Rfc3339 => "%Y-%m-%dT%H:%M:%SZ",
         };
-        Some(utc.strftime(pattern).to_string())
+        let mut text = String::with_capacity(LONGEST);
+        // A String takes whatever is written to it.
+        let _ = write!(text, "{}", utc.strftime(pattern));
+        Some(text)
     }
 }
 
