@@ -1,9 +1,11 @@
 //! Logs: text for people or JSON for machines, on standard error, written by a thread of their own: whoever reads them may stop
 //! reading, and no request waits for him.
 
-use std::io::{BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Stderr, Write};
 use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -15,6 +17,25 @@ use crate::config::{LogArgs, LogFormat};
 
 /// Lines that may wait for whoever reads them: about a megabyte. Further ones are lost, and counted.
 const WAITING_LINES: usize = 2_000;
+
+/// After it has written what was there the thread rests for so long: a flood of lines wakes it once for many of them, and not for each,
+/// which costs more than the line.
+const REST: Duration = Duration::from_millis(2);
+
+/// Standard error. Its flush is the end of what was there to write.
+struct Paced(BufWriter<Stderr>);
+
+impl Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.0.flush();
+        thread::sleep(REST);
+        written
+    }
+}
 
 static LOST: OnceLock<ErrorCounter> = OnceLock::new();
 
@@ -33,14 +54,14 @@ pub fn init(args: &LogArgs) -> Result<WorkerGuard, TryInitError> {
         .lossy(true)
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("logs")
-        .finish(BufWriter::new(std::io::stderr()));
+        .finish(Paced(BufWriter::new(io::stderr())));
     LOST.get_or_init(|| writer.error_counter());
     // The level was checked by its value parser.
     let filter = EnvFilter::builder().parse_lossy(&args.log_level);
     let registry = tracing_subscriber::registry().with(filter);
     match args.log_format {
         LogFormat::Text => {
-            let text = layer().with_writer(writer).with_ansi(std::io::stderr().is_terminal());
+            let text = layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
             registry.with(text).try_init()?;
         }
         LogFormat::Json => {
