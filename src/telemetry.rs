@@ -15,7 +15,8 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{LogArgs, LogFormat};
 
-/// Lines that may wait for whoever reads them: about a megabyte. Further ones are lost, and counted.
+/// Lines that may wait for whoever reads them: a megabyte of usual ones, some ten of the longest that clients can cause. Further ones
+/// are lost, and counted.
 const WAITING_LINES: usize = 2_000;
 
 /// After it has written what was there the thread rests for so long: a flood of lines wakes it once for many of them, and not for each,

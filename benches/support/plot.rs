@@ -27,6 +27,12 @@ fn area(file: &str, draw: impl FnOnce(&Area<'_>)) {
     area.present().unwrap();
 }
 
+fn chart<'a, 'b>(area: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'a, SVGBackend<'b>> {
+    let mut chart = ChartBuilder::on(area);
+    chart.caption(title, ("sans-serif", 18)).margin(10).x_label_area_size(40).y_label_area_size(60);
+    chart
+}
+
 /// Lines over two logarithmic axes.
 pub fn lines(file: &str, title: &str, (x, y): (&str, &str), lines: &[(&str, Vec<(f64, f64)>)]) {
     let points = || lines.iter().flat_map(|(_, points)| points);
@@ -35,11 +41,7 @@ pub fn lines(file: &str, title: &str, (x, y): (&str, &str), lines: &[(&str, Vec<
         least * 0.8..points().map(of).fold(0.0, f64::max) * 1.25
     };
     area(file, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 18))
-            .margin(10)
-            .x_label_area_size(40)
-            .y_label_area_size(60)
+        let mut chart = chart(area, title)
             .build_cartesian_2d(range(|point| point.0).log_scale(), range(|point| point.1).log_scale())
             .unwrap();
         chart.configure_mesh().x_desc(x).y_desc(y).draw().unwrap();
@@ -58,11 +60,7 @@ pub fn lines(file: &str, title: &str, (x, y): (&str, &str), lines: &[(&str, Vec<
 pub fn over_time(file: &str, title: &str, (x, y): (&str, &str), points: &[(f64, f64)]) {
     let most = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).fold(0.0, f64::max);
     area(file, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 18))
-            .margin(10)
-            .x_label_area_size(40)
-            .y_label_area_size(60)
+        let mut chart = chart(area, title)
             .build_cartesian_2d(0.0..most(|point| point.0), 0.0..most(|point| point.1) * 1.25)
             .unwrap();
         chart.configure_mesh().x_desc(x).y_desc(y).draw().unwrap();
@@ -75,13 +73,7 @@ pub fn bars(file: &str, title: &str, y: &str, names: &[&str], groups: &[(String,
     let most = groups.iter().flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
     let width = 1.0 / (names.len() as f64 + 1.0);
     area(file, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 18))
-            .margin(10)
-            .x_label_area_size(40)
-            .y_label_area_size(60)
-            .build_cartesian_2d(0.0..groups.len() as f64, 0.0..most * 1.25)
-            .unwrap();
+        let mut chart = chart(area, title).build_cartesian_2d(0.0..groups.len() as f64, 0.0..most * 1.25).unwrap();
         let label = |x: &f64| groups.get(*x as usize).map(|group| group.0.clone()).unwrap_or_default();
         chart
             .configure_mesh()

@@ -8,9 +8,9 @@ use super::rule::Rule;
 use super::settings::Settings;
 use super::text::quote;
 
-/// No message reaches it, characters.
+/// No message reaches so many characters.
 const LONGEST: usize = 500;
-/// With these lengths.
+/// How much of a user's name is repeated, so that none does.
 pub(super) const LONGEST_USER: usize = 90;
 const LONGEST_INVALID: usize = 300;
 
