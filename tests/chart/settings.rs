@@ -77,8 +77,8 @@ fn defaults_of_the_chart_are_those_of_the_program() {
     assert_eq!(values["backfill"]["after"], default("backfill-after"));
     assert_eq!(values["backfill"]["unparsable"].to_string(), default("backfill-unparsable"));
     let rendered = template(&[]);
-    let lease = rendered.of_kind("Lease").next().unwrap();
-    assert_eq!(lease["metadata"]["name"], default("backfill-lease"));
+    let lease = &rendered.named("Role", "session-webhook-backfill")["rules"][0]["resourceNames"];
+    assert_eq!(lease, &json!([default("backfill-lease")]));
     let rendered = template(&["--set=certificate.source=self-managed"]);
     let secret = rendered.of_kind("Secret").next().unwrap();
     assert_eq!(secret["metadata"]["name"], default("tls-secret"));
@@ -243,7 +243,7 @@ fn a_platform_that_chooses_the_user_can_be_left_to_do_so() {
 fn without_a_reason_to_speak_to_the_api_server_there_is_no_token_and_no_right() {
     let rendered = template(&["--set=backfill.enabled=false"]);
     assert_eq!(pod(&rendered).automount_service_account_token, Some(false));
-    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Lease"] {
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
         assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
     }
     let arguments = ["serve", "--config=/etc/session-webhook/config.yaml"];
