@@ -12,9 +12,9 @@ use std::hint::black_box;
 use gungraun::{Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main};
 use jiff::Timestamp;
 use serde_json::Value;
-use session_webhook::core::policy::Policy;
-use session_webhook::core::response::respond;
-use session_webhook::core::review::{Review, Webhook};
+use session_webhook::core::admission::policy::Policy;
+use session_webhook::core::admission::response::respond;
+use session_webhook::core::admission::review::{Review, Webhook};
 use session_webhook::core::settings::Settings;
 
 /// A case may need a tenth more instructions than it did.

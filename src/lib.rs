@@ -1,8 +1,8 @@
 //! Admission webhook that guards HobbyFarm's `Session` resource (`sessions.hobbyfarm.io`).
 //!
-//! A request flows through the modules in this order: [`server`] reads it, [`core::review`] parses it,
-//! [`core::requester`] names the writer, [`core::session`] views the object, [`core::normalize`] repairs it with
-//! [`core::timestamp`], [`core::policy`] decides, [`core::patch`] writes the repairs down, and [`core::review`]
+//! A request flows through the modules in this order: [`server`] reads it, [`core::admission::review`] parses it,
+//! [`core::requester`] names the writer, [`core::session`] views the object, [`core::admission::normalize`] repairs it with
+//! [`core::session::timestamp`], [`core::admission::policy`] decides, [`core::admission::patch`] writes the repairs down, and [`core::admission::review`]
 //! wraps the answer. [`core`] is pure: no clock, no files, no network; the rest is the shell around it.
 
 pub mod cli;

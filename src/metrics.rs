@@ -17,8 +17,8 @@ pub use self::labels::{
 use self::labels::{DecisionLabel, OperationLabel, Subresource};
 pub use self::registrar::Description;
 use self::registrar::Registrar;
-use crate::core::review::Webhook;
-use crate::core::rule::Rule;
+use crate::core::admission::review::Webhook;
+use crate::core::admission::rule::Rule;
 
 /// Stands before each metric's name.
 pub const PREFIX: &str = "session_webhook";
@@ -246,10 +246,10 @@ mod tests {
         ActionLabel, ClosedLabel, Description, FindingLabels, LoadLabel, Metrics, RefusalLabels, ResultLabel,
         ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
     };
-    use crate::core::finding::FindingKind;
-    use crate::core::policy::Verdict;
-    use crate::core::review::{Review, Webhook};
-    use crate::core::rule::Rule;
+    use crate::core::admission::decision::Verdict;
+    use crate::core::admission::review::{Review, Webhook};
+    use crate::core::admission::rule::Rule;
+    use crate::core::stored::finding::FindingKind;
 
     #[test]
     fn each_name_is_in_the_text() {

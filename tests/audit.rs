@@ -12,10 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-use session_webhook::core::audit::{Audit, Reference, Surroundings};
-use session_webhook::core::finding::{FindingKind, Found, Severity};
 use session_webhook::core::session::Session;
 use session_webhook::core::settings::Settings;
+use session_webhook::core::stored::audit::{Audit, Reference, Surroundings};
+use session_webhook::core::stored::finding::{FindingKind, Found, Severity};
 
 fn now() -> Timestamp {
     "2026-11-24T00:15:00Z".parse().unwrap()

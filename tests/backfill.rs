@@ -15,11 +15,11 @@ use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-use session_webhook::core::backfill::{KeepAlive, Plan, Unparsable, keep_alive, plan};
-use session_webhook::core::normalize::Timeouts;
-use session_webhook::core::patch::patch;
+use session_webhook::core::admission::normalize::Timeouts;
+use session_webhook::core::admission::patch::patch;
 use session_webhook::core::session::{Field, Session};
 use session_webhook::core::settings::Dialect;
+use session_webhook::core::stored::backfill::{KeepAlive, Plan, Unparsable, keep_alive, plan};
 use support::recorded::now;
 
 const GARGANTUA: &str = "Tue Nov 24 00:10:00 UTC 2026";

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use assert_cmd::Command;
 use rstest::rstest;
 use serde_json::{Value, json};
-use session_webhook::core::review::Webhook;
+use session_webhook::core::admission::review::Webhook;
 use tempfile::TempDir;
 
 const SESSION: &str = "

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use rstest::rstest;
 use serde_json::Value;
-use session_webhook::core::policy::{Decision, Refusal, Verdict};
-use session_webhook::core::rule::Rule;
+use session_webhook::core::admission::decision::{Decision, Refusal, Verdict};
+use session_webhook::core::admission::rule::Rule;
 use session_webhook::core::settings::Mode;
 use session_webhook::server::Limits;
 use session_webhook::server::router::router;

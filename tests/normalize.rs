@@ -5,7 +5,7 @@ mod support;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use session_webhook::core::review::Webhook;
+use session_webhook::core::admission::review::Webhook;
 use session_webhook::core::settings::{Dialect, Settings};
 use support::recorded::{decide, shipped};
 

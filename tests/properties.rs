@@ -6,13 +6,14 @@ mod support;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use session_webhook::core::patch::patch;
-use session_webhook::core::policy::{Policy, Verdict};
-use session_webhook::core::response::respond;
-use session_webhook::core::review::{Review, Webhook};
-use session_webhook::core::rule::Rule;
+use session_webhook::core::admission::decision::Verdict;
+use session_webhook::core::admission::patch::patch;
+use session_webhook::core::admission::policy::Policy;
+use session_webhook::core::admission::response::respond;
+use session_webhook::core::admission::review::{Review, Webhook};
+use session_webhook::core::admission::rule::Rule;
+use session_webhook::core::session::timestamp::{Instant, Layout};
 use session_webhook::core::settings::{Dialect, Invariants, Settings};
-use session_webhook::core::timestamp::{Instant, Layout};
 use support::recorded::{decide, now, shipped};
 
 const OWN_PATHS: [&str; 8] = [

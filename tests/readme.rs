@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use clap::Arg;
-use session_webhook::core::finding::FindingKind;
-use session_webhook::core::rule::Rule;
+use session_webhook::core::admission::rule::Rule;
+use session_webhook::core::stored::finding::FindingKind;
 use session_webhook::metrics::{Description, Metrics};
 
 /// Holds the part of the page between `<!-- name -->` and `<!-- /name -->` against the program. With `UPDATE_README=1` in

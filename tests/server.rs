@@ -14,7 +14,7 @@ use axum::http::{Method, Request, StatusCode};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use rstest::rstest;
-use session_webhook::core::policy::Policy;
+use session_webhook::core::admission::policy::Policy;
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
 use session_webhook::server::ops::{self, Ops};
@@ -237,7 +237,8 @@ async fn a_body_that_breaks_off_is_400() {
 
 /// A router whose policy panics for the Session named `panic`, and decides all others.
 fn fragile(metrics: &Arc<Metrics>) -> Router {
-    let policy = session_webhook::core::policy::Policy::new(session_webhook::core::settings::Settings::default());
+    let policy =
+        session_webhook::core::admission::policy::Policy::new(session_webhook::core::settings::Settings::default());
     let app = app(Limits::default(), metrics).with_decide(Box::new(move |webhook, review, now| {
         assert_ne!(review.name, "panic");
         policy.decide(webhook, review, now)

@@ -5,9 +5,9 @@ mod support;
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use session_webhook::core::policy::{Decision, Verdict};
-use session_webhook::core::review::Webhook;
-use session_webhook::core::rule::Rule;
+use session_webhook::core::admission::decision::{Decision, Verdict};
+use session_webhook::core::admission::review::Webhook;
+use session_webhook::core::admission::rule::Rule;
 use session_webhook::core::settings::{Impersonation, Invariants, Mode, Settings};
 use support::recorded::{decide, shipped};
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "this is test code")]
 
 use jiff::Timestamp;
-use session_webhook::core::timestamp::{Instant, Layout};
+use session_webhook::core::session::timestamp::{Instant, Layout};
 
 const GO: &str = include_str!("data/go-times.tsv");
 

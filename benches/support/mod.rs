@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
-use session_webhook::core::review::Webhook;
+use session_webhook::core::admission::review::Webhook;
 
 use crate::tests::client::{client_config, post_head};
 use crate::tests::program::Program;

@@ -14,11 +14,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use session_webhook::core::policy::{Decision, Policy, Verdict};
-use session_webhook::core::response::respond;
-use session_webhook::core::review::{Review, Webhook, object};
+use session_webhook::core::admission::decision::{Decision, Verdict};
+use session_webhook::core::admission::policy::Policy;
+use session_webhook::core::admission::response::respond;
+use session_webhook::core::admission::review::{Review, Webhook, object};
+use session_webhook::core::session::timestamp::{Instant, Layout, parse_any};
 use session_webhook::core::settings::{Invariants, Settings};
-use session_webhook::core::timestamp::{Instant, Layout, parse_any};
 
 /// What became of the bytes, so that a bounded run can show that it got somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +145,7 @@ fn answered(bytes: &[u8], review: &Review<'_>, webhook: Webhook, decision: &Deci
 fn repaired_once(policy: &Policy, bytes: &[u8], review: &Review<'_>) {
     let Ok(decision) = policy.decide(Webhook::Mutate, review, *NOW) else { return };
     let (Ok(mut object), false) = (object(bytes), decision.edits.is_empty()) else { return };
-    let patch = session_webhook::core::patch::patch(&decision.edits, decision.status_is_missing);
+    let patch = session_webhook::core::admission::patch::patch(&decision.edits, decision.status_is_missing);
     json_patch::patch(&mut object, &patch).unwrap();
     let Ok(mut again) = serde_json::from_slice::<Value>(bytes) else { return };
     // A request can also be written as a list of its fields, which no API server does.

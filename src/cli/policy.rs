@@ -9,7 +9,7 @@ use serde_saphyr::{FoldStr, ser_options};
 
 use super::{fail, print};
 use crate::config::{ConfigArg, PolicyArgs};
-use crate::core::admission_policy::objects;
+use crate::core::policy_twin::admission_policy::objects;
 
 /// Longer texts, which are expressions and messages, are folded over lines of this length.
 const WIDTH: usize = 110;

@@ -3,10 +3,10 @@
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 
-use crate::core::backfill::{KeepAlive, keep_alive};
-use crate::core::members::Scalar;
-use crate::core::review::GROUP;
+use crate::core::admission::review::GROUP;
 use crate::core::session::Session;
+use crate::core::session::raw_object::Scalar;
+use crate::core::stored::backfill::{KeepAlive, keep_alive};
 
 const VERSION: &str = "v1";
 

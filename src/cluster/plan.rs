@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 
 use super::keep_alive;
-use crate::core::backfill::{KeepAlive, Plan, Unparsable, plan};
-use crate::core::normalize::Timeouts;
+use crate::core::admission::normalize::Timeouts;
 use crate::core::session::{Session, dialect};
 use crate::core::settings::Settings;
+use crate::core::stored::backfill::{KeepAlive, Plan, Unparsable, plan};
 
 #[derive(Clone, Copy)]
 pub(super) struct Planner<'a> {

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use super::client::FIELD_MANAGER;
 use super::patch::{at_version, json_patch};
-use crate::core::normalize::Edit;
-use crate::core::patch::patch;
-use crate::core::review::{GROUP, RESOURCE, STATUS};
+use crate::core::admission::normalize::Edit;
+use crate::core::admission::patch::patch;
+use crate::core::admission::review::{GROUP, RESOURCE, STATUS};
 
 /// How many Sessions are asked for at once.
 pub const PAGE: u32 = 500;

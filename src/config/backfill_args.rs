@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 
 use super::values::{HumanDuration, object_name};
 use crate::cluster::backfill::Options;
-use crate::core::backfill::Unparsable;
 use crate::core::installation::LEASE;
+use crate::core::stored::backfill::Unparsable;
 
 /// What `serve` does beside answering: [`BackfillArgs::controllers`].
 #[derive(Debug, Clone, Args)]

@@ -1,8 +1,8 @@
 //! What is installed, as it is shipped: names, webhook entries, rights. A test holds `manifests/` against it, and
-//! [`super::doctor`] a cluster.
+//! [`crate::core::doctor`] a cluster.
 
-use super::review::{GROUP, RESOURCE, Webhook};
-use super::settings::AccountPattern;
+use crate::core::admission::review::{GROUP, RESOURCE, Webhook};
+use crate::core::settings::AccountPattern;
 
 /// Namespace that the overlays install into.
 pub const NAMESPACE: &str = "hobbyfarm-session-webhook";

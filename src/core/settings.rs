@@ -1,4 +1,4 @@
-//! What an operator may choose about the decisions; parsed by [`crate::config`], read by [`super::policy`].
+//! What an operator may choose about the decisions; parsed by [`crate::config`], read by [`crate::core::admission::policy`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 use thiserror::Error;
 
-use super::requester::Requester;
+use crate::core::requester::Requester;
 
 /// Everything the policy may be told. [`Settings::default`] is the documented default of each option.
 #[derive(Debug, Clone, PartialEq, Eq)]

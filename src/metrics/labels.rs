@@ -5,10 +5,10 @@ use std::fmt;
 use kube::core::admission::Operation;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
-use crate::core::finding::FindingKind;
-use crate::core::policy::Verdict;
-use crate::core::review::{Review, Webhook};
-use crate::core::rule::Rule;
+use crate::core::admission::decision::Verdict;
+use crate::core::admission::review::{Review, Webhook};
+use crate::core::admission::rule::Rule;
+use crate::core::stored::finding::FindingKind;
 
 /// Labels of [`super::Metrics::reviews`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::core::policy::{Decision, Verdict};
-use crate::core::review::{Review, Webhook};
-use crate::core::rule::Rule;
+use crate::core::admission::decision::{Decision, Verdict};
+use crate::core::admission::review::{Review, Webhook};
+use crate::core::admission::rule::Rule;
 use crate::core::text::one_line;
 
 /// Longest part of a name in a log line, characters; Kubernetes names have 253 at most, user names any number.

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
 use super::MAX_BODY;
-use crate::core::review::ReviewError;
+use crate::core::admission::review::ReviewError;
 use crate::metrics::RefusalLabels;
 
 /// Why a request got no verdict. The API server then does what `failurePolicy` says and shows the text to its client.

@@ -17,9 +17,10 @@ use super::Limits;
 use super::body::{self, Budget, Charge};
 use super::log::{self, Throttle};
 use super::refusal::Refusal;
-use crate::core::policy::{Decision, Policy};
-use crate::core::response::respond;
-use crate::core::review::{Review, ReviewError, Webhook};
+use crate::core::admission::decision::Decision;
+use crate::core::admission::policy::Policy;
+use crate::core::admission::response::respond;
+use crate::core::admission::review::{Review, ReviewError, Webhook};
 use crate::core::settings::Settings;
 use crate::metrics::{Metrics, ReviewLabels, RuleLabel};
 

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::Value;
 use session_webhook::config::PolicyArgs;
-use session_webhook::core::admission_policy::objects;
+use session_webhook::core::policy_twin::admission_policy::objects;
 
 use crate::helm::{NAMESPACE, refusal, template};
 use crate::settings::as_the_program_reads_it;

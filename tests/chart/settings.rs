@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
-use session_webhook::core::backfill::Unparsable;
 use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
+use session_webhook::core::stored::backfill::Unparsable;
 
 use crate::helm::{chart, template};
 use crate::render::{Rendered, default, root};

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use session_webhook::core::admission_policy;
+use session_webhook::core::policy_twin::admission_policy;
 use session_webhook::core::settings::Settings;
 
 use crate::apiserver::ApiServer;

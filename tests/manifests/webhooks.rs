@@ -3,11 +3,11 @@
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
+use session_webhook::core::admission::review::{GROUP, RESOURCE, STATUS};
 use session_webhook::core::installation::{
     CONFIGURATION, ENTRIES, Entry, Kind, OPERATIONS, RESOURCES, SERVICE, Writers, entry, match_expression, users,
 };
 use session_webhook::core::requester::Requester;
-use session_webhook::core::review::{GROUP, RESOURCE, STATUS};
 use session_webhook::core::settings::AccountPattern;
 
 use crate::render::{Rendered, copy_of_the_manifests, kustomize, kustomize_path};

@@ -1,9 +1,10 @@
 //! The door in Rust: what [`Policy`] says about who may write, in terms that CEL can be held against.
 
 use serde_json::Value;
-use session_webhook::core::policy::{Policy, Verdict};
-use session_webhook::core::review::{Review, Webhook};
-use session_webhook::core::rule::Rule;
+use session_webhook::core::admission::decision::Verdict;
+use session_webhook::core::admission::policy::Policy;
+use session_webhook::core::admission::review::{Review, Webhook};
+use session_webhook::core::admission::rule::Rule;
 use session_webhook::core::settings::{Impersonation, Settings};
 
 use crate::recorded::{now, shipped};

@@ -10,7 +10,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde::Deserialize;
 use serde_json::Value;
-use session_webhook::core::admission_policy::objects;
+use session_webhook::core::policy_twin::admission_policy::objects;
 
 use crate::door::{Door, Outcome, settings};
 use crate::recorded::recorded;

@@ -29,7 +29,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestError, TestRunner};
 use recorded::recorded;
 use serde_json::Value;
-use session_webhook::core::admission_policy::objects;
+use session_webhook::core::policy_twin::admission_policy::objects;
 use session_webhook::core::settings::Settings;
 
 use door::{DOOR, Door, settings};

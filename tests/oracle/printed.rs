@@ -5,7 +5,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use serde_json::{Value, json};
-use session_webhook::core::admission_policy::objects;
+use session_webhook::core::policy_twin::admission_policy::objects;
 use session_webhook::core::settings::Settings;
 
 use crate::Pair;

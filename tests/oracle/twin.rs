@@ -27,7 +27,7 @@ fn matches(This(text): This<Arc<String>>, expression: Arc<String>) -> bool {
 /// What the name of a variable begins with, in place of `variables.`.
 const VARIABLE: &str = "variables_";
 
-/// The twin of a [`session_webhook::core::policy::Policy`].
+/// The twin of a [`session_webhook::core::admission::policy::Policy`].
 pub struct Twin {
     root: Context<'static>,
     variables: Vec<(String, Program)>,

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use session_webhook::core::policy::{Decision, Policy};
-use session_webhook::core::review::{Review, Webhook};
+use session_webhook::core::admission::decision::Decision;
+use session_webhook::core::admission::policy::Policy;
+use session_webhook::core::admission::review::{Review, Webhook};
 use session_webhook::core::settings::Settings;
 
 /// A point in time just after the requests were recorded.

@@ -1,6 +1,6 @@
 {{/*
 What files/policy.yaml, which the program printed for its shipped configuration, says otherwise for other values: the same
-expressions that src/core/cel.rs makes. tests/chart/admission_policy.rs holds both against each other.
+expressions that src/core/policy_twin/cel.rs makes. tests/chart/admission_policy.rs holds both against each other.
 */}}
 
 {{/* A CEL literal. What would need an escape is refused. */}}

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::fixing::Fix;
 use crate::cluster::audit::Report;
-use crate::core::finding::Found;
+use crate::core::stored::finding::Found;
 
 /// One look.
 #[derive(Serialize)]

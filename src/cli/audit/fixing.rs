@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::cli::look::{BAD, GOOD, ODD};
 use crate::cluster::audit::fix::{Fixed, Fixer, candidates};
-use crate::core::finding::Found;
-use crate::core::normalize::Edit;
+use crate::core::admission::normalize::Edit;
+use crate::core::stored::finding::Found;
 use crate::core::text::one_line;
 
 /// Refusals of webhooks are under 500 characters, and the API server adds a few.

@@ -19,8 +19,8 @@ use crate::cluster::audit::fix::Fixer;
 use crate::cluster::audit::{LookError, Report, Scope, look};
 use crate::cluster::client::connect_to;
 use crate::config::{ConfigArg, HumanDuration, RepairArgs, SessionArgs, object_name};
-use crate::core::finding::Found;
 use crate::core::settings::Settings;
+use crate::core::stored::finding::Found;
 use crate::server::clock;
 
 const EXAMPLES: &str = "\

@@ -9,7 +9,7 @@ use super::Finding;
 use super::document::Change;
 use crate::cli::look::{BAD, GOOD, ODD};
 use crate::cluster::audit::Report;
-use crate::core::finding::{Found, Severity};
+use crate::core::stored::finding::{Found, Severity};
 use crate::core::text::one_line;
 
 /// An edit by hand may name many fields; programs get them all.

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::core::admission::review::{GROUP, RESOURCE, STATUS};
 use crate::core::requester::Requester;
-use crate::core::review::{GROUP, RESOURCE, STATUS};
 
 /// Options that build the review instead of reading one.
 #[derive(Debug, Clone, Args)]

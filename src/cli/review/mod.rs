@@ -16,10 +16,11 @@ use serde_json::Value;
 use self::input::BuildArgs;
 use super::fail;
 use crate::config::{ConfigArg, PolicyArgs};
-use crate::core::patch::patch;
-use crate::core::policy::{Decision, Policy};
-use crate::core::response::respond;
-use crate::core::review::{Object, Review, ReviewError, Webhook, object};
+use crate::core::admission::decision::Decision;
+use crate::core::admission::patch::patch;
+use crate::core::admission::policy::Policy;
+use crate::core::admission::response::respond;
+use crate::core::admission::review::{Object, Review, ReviewError, Webhook, object};
 use crate::core::text::{one_line, quote};
 use crate::server::clock;
 

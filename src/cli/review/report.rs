@@ -8,7 +8,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{Answered, repaired};
 use crate::cli::look::{BAD, GOOD, ODD};
-use crate::core::policy::Verdict;
+use crate::core::admission::decision::Verdict;
 
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();

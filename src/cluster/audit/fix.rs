@@ -6,10 +6,10 @@ use kube::Client;
 use super::Scope;
 use crate::cluster::plan::Planner;
 use crate::cluster::sessions::{Sessions, Written, raw};
-use crate::core::backfill::{Plan, Unparsable};
-use crate::core::finding::Found;
-use crate::core::normalize::Edit;
+use crate::core::admission::normalize::Edit;
 use crate::core::session::Session;
+use crate::core::stored::backfill::{Plan, Unparsable};
+use crate::core::stored::finding::Found;
 
 /// Attempts at one Session that others write as well.
 const ATTEMPTS: usize = 3;

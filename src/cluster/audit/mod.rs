@@ -1,4 +1,4 @@
-//! Audit: every Session of a cluster judged by [`crate::core::audit`].
+//! Audit: every Session of a cluster judged by [`crate::core::stored::audit`].
 
 pub mod fix;
 pub mod repeat;
@@ -12,11 +12,11 @@ use thiserror::Error;
 
 use super::pages::Listing;
 use super::sessions::PAGE;
-use crate::core::audit::Audit;
-use crate::core::finding::{FindingKind, Found};
-use crate::core::review::RESOURCE;
+use crate::core::admission::review::RESOURCE;
 use crate::core::session::Session;
 use crate::core::settings::Settings;
+use crate::core::stored::audit::Audit;
+use crate::core::stored::finding::{FindingKind, Found};
 
 /// More findings than this of things that are gone are not asked about a second time.
 const MOST_CONFIRMED: usize = 1000;

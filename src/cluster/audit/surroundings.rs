@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use super::{LookError, Note};
 use crate::cluster::pages::Listing;
-use crate::core::audit::{Reference, Surroundings};
-use crate::core::finding::Found;
-use crate::core::review::GROUP;
+use crate::core::admission::review::GROUP;
+use crate::core::stored::audit::{Reference, Surroundings};
+use crate::core::stored::finding::Found;
 
 /// Scenarios carry the text of their steps: fewer of them are asked for at once.
 const LARGE_PAGE: u32 = 50;

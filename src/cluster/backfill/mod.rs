@@ -26,8 +26,8 @@ use self::queue::{Name, Queue};
 use self::repair::{Outcome, Repairer};
 use super::lease::{Leadership, leads, lost};
 use super::sessions::{PAGE, Sessions};
-use crate::core::backfill::Unparsable;
 use crate::core::settings::Settings;
+use crate::core::stored::backfill::Unparsable;
 use crate::metrics::{Metrics, ResultLabel};
 
 /// Sessions that are looked at again in a second, for the API server's sake: each takes a read, a write and an Event.

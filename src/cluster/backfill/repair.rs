@@ -13,8 +13,8 @@ use super::tell::Teller;
 use crate::cluster::lease::{Leadership, leads};
 use crate::cluster::plan::Planner;
 use crate::cluster::sessions::{Sessions, Written, raw};
-use crate::core::backfill::{KeepAlive, Plan, Unparsable};
 use crate::core::session::Session;
+use crate::core::stored::backfill::{KeepAlive, Plan, Unparsable};
 use crate::metrics::{ActionLabel, Metrics};
 
 /// How many Sessions with a time that is kept are remembered, so that each is told of once.

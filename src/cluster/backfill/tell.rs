@@ -6,9 +6,9 @@ use kube::{Client, Resource};
 use serde_json::Value;
 
 use crate::cluster::client::FIELD_MANAGER;
-use crate::core::backfill::Plan;
-use crate::core::normalize::Edit;
+use crate::core::admission::normalize::Edit;
 use crate::core::session::Field;
+use crate::core::stored::backfill::Plan;
 use crate::core::text::quote;
 
 /// Longest note that an API server takes.

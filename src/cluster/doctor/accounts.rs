@@ -6,8 +6,8 @@ use kube::api::{ListParams, PostParams};
 use serde_json::Value;
 
 use super::look::{Looker, Resource, missed, right};
+use crate::core::admission::review::{GROUP, RESOURCE, STATUS};
 use crate::core::doctor::{Account, Look, WritingRights};
-use crate::core::review::{GROUP, RESOURCE, STATUS};
 use crate::core::settings::AccountPattern;
 
 const SERVICE_ACCOUNTS: Resource = Resource::new("serviceaccounts", "", "ServiceAccount");

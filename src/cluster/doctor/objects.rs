@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::look::{Looker, Resource};
 use super::tls;
-use crate::core::admission_policy::NAME;
+use crate::core::admission::review::{GROUP, RESOURCE};
 use crate::core::doctor::{Definition, Endpoint, Leaf, Look, Place, PodSays, Rbac, pod_says};
-use crate::core::review::{GROUP, RESOURCE};
+use crate::core::policy_twin::admission_policy::NAME;
 use crate::core::settings::Dialect;
 
 const MUTATING: Resource =

@@ -6,8 +6,8 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::look::{Looker, plain};
+use crate::core::admission::review::{GROUP, RESOURCE};
 use crate::core::doctor::{Definition, Probe, probe_object};
-use crate::core::review::{GROUP, RESOURCE};
 use crate::core::settings::{AccountPattern, Settings};
 
 impl Looker {

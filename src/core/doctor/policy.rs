@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Id;
 use super::facts::{Facts, Look};
 use super::report::{Finding, Report};
-use crate::core::admission_policy::{SINCE, objects};
+use crate::core::policy_twin::admission_policy::{SINCE, objects};
 
 const PRINT: &str = "session-webhook policy, with the configuration of the Deployment, | kubectl apply -f -";
 

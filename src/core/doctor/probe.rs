@@ -6,11 +6,11 @@ use super::Id;
 use super::facts::{Facts, Look, Obstacle, Probe};
 use super::place::{entries, name};
 use super::report::Report;
-use crate::core::admission_policy::NAME;
+use crate::core::admission::review::GROUP;
+use crate::core::admission::rule::Rule;
 use crate::core::installation::Kind;
+use crate::core::policy_twin::admission_policy::NAME;
 use crate::core::requester::Requester;
-use crate::core::review::GROUP;
-use crate::core::rule::Rule;
 use crate::core::settings::{Mode, Settings};
 
 /// Whatever may keep the API server from asking the webhook about a create.

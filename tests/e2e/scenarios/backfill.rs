@@ -6,7 +6,7 @@ use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use session_webhook::cluster::sessions::{Sessions, Written};
-use session_webhook::core::normalize::Edit;
+use session_webhook::core::admission::normalize::Edit;
 use session_webhook::core::session::Field;
 
 use crate::backfilling::{Replica, event, events, plant, prepare};

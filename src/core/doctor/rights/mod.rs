@@ -6,11 +6,11 @@ use self::grants::{Grant, grants_of, grants_to_all};
 use super::Id;
 use super::facts::{Account, Facts, Installed, Look, SecretSource, WritingRights};
 use super::report::{Finding, Report};
+use crate::core::admission::review::GROUP;
 use crate::core::installation::{
     AUDIT, BACKFILL, BACKFILL_LEASE, RESOURCES, Right, SELF_MANAGED, SELF_MANAGED_CONFIGURATIONS,
 };
 use crate::core::requester::Requester;
-use crate::core::review::GROUP;
 use crate::core::settings::Settings;
 
 /// Verbs that change a Session, as the API server knows them.

@@ -6,10 +6,10 @@ use kube::core::admission::{META_API_VERSION_V1, META_KIND};
 use kube::core::response::reason;
 use serde::Serialize;
 
-use super::patch;
-use super::policy::{Cause, Decision, Refusal, Verdict};
-use super::review::Review;
-use super::settings::Mode;
+use crate::core::admission::decision::{Cause, Decision, Refusal, Verdict};
+use crate::core::admission::patch;
+use crate::core::admission::review::Review;
+use crate::core::settings::Mode;
 
 /// The wire form, borrowed. kube's own type writes the patch as a list of numbers and annotations in random order.
 #[derive(Serialize)]

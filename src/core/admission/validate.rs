@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::members::{FALSE_WORDS, Scalar, TRUE_WORDS};
-use super::normalize::{as_time, describe, is_unparsable};
-use super::policy::Cause;
-use super::rule::Rule;
-use super::session::{Field, Session, Status};
-use super::settings::Dialect;
-use super::timestamp::{Instant, Layout};
+use crate::core::admission::decision::Cause;
+use crate::core::admission::normalize::{as_time, describe, is_unparsable};
+use crate::core::admission::rule::Rule;
+use crate::core::session::raw_object::{FALSE_WORDS, Scalar, TRUE_WORDS};
+use crate::core::session::timestamp::{Instant, Layout};
+use crate::core::session::{Field, Session, Status};
+use crate::core::settings::Dialect;
 
 /// The faulty status fields, all of them. A value that is the same in `old` is not judged again, so that an object which
 /// was bad before this webhook came can still be worked with.

@@ -1,6 +1,6 @@
 //! The table of who may write, a second time: as CEL expressions that a `ValidatingAdmissionPolicy` can carry.
 //!
-//! [`super::policy`] is the one that decides. This one is written from the contract, not from that code, so that each can
+//! [`crate::core::admission::policy`] is the one that decides. This one is written from the contract, not from that code, so that each can
 //! be held against the other, and so that the door stays closed where no webhook answers. It needs Kubernetes 1.30 (the
 //! `variables` of a policy) and nothing that is not in CEL's own library: no optionals, no extension functions.
 //!
@@ -9,10 +9,10 @@
 
 use std::fmt::Write;
 
-use super::requester::Requester;
-use super::review::{GROUP, RESOURCE, STATUS};
-use super::rule::Rule;
-use super::settings::{AccountPattern, Housekeeper, Impersonation, Settings};
+use crate::core::admission::review::{GROUP, RESOURCE, STATUS};
+use crate::core::admission::rule::Rule;
+use crate::core::requester::Requester;
+use crate::core::settings::{AccountPattern, Housekeeper, Impersonation, Settings};
 
 /// The rules that refuse, in the order of the table.
 const REFUSING: [Rule; 4] = [Rule::Impersonation, Rule::ManualCreate, Rule::ManualEdit, Rule::ManualStatusEdit];
@@ -174,7 +174,7 @@ fn either(expressions: impl Iterator<Item = String>) -> String {
 }
 
 /// A CEL string literal. Whatever could end it, or be read in two ways, is escaped.
-pub(super) fn literal(text: &str) -> String {
+pub(in crate::core) fn literal(text: &str) -> String {
     let mut literal = String::from("'");
     for character in text.chars() {
         if character.is_ascii_graphic() && !matches!(character, '\'' | '\\') || character == ' ' {
@@ -191,7 +191,7 @@ pub(super) fn literal(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{among, literal, validations, variables};
-    use crate::core::rule::Rule;
+    use crate::core::admission::rule::Rule;
     use crate::core::settings::Settings;
 
     #[test]

@@ -2,13 +2,13 @@
 
 use jiff::SignedDuration;
 
-use super::duration::parse_go;
-use super::members::Scalar;
-use super::normalize::{Edit, LONGEST_QUOTE, Timeouts, describe, is_unparsable, mend, normalize};
-use super::session::{Field, Session, Status};
-use super::settings::Dialect;
-use super::text::quote;
-use super::timestamp::{Instant, Layout};
+use crate::core::admission::normalize::{Edit, LONGEST_QUOTE, Timeouts, describe, is_unparsable, mend, normalize};
+use crate::core::session::duration::parse_go;
+use crate::core::session::raw_object::Scalar;
+use crate::core::session::timestamp::{Instant, Layout};
+use crate::core::session::{Field, Session, Status};
+use crate::core::settings::Dialect;
+use crate::core::text::quote;
 
 /// What becomes of a time that cannot be read in any layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn plan(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, unparsa
 }
 
 /// The times without which HobbyFarm's controller gives the Session up.
-pub(super) fn needed(session: &Session<'_>, dialect: Dialect) -> impl Iterator<Item = Field> {
+pub(in crate::core) fn needed(session: &Session<'_>, dialect: Dialect) -> impl Iterator<Item = Field> {
     let is_paused = session.field(Field::Paused).as_flag() == Some(true);
     let pause = is_paused.then_some(Field::pause_time(dialect));
     [Field::StartTime, Field::EndTime].into_iter().chain(pause)

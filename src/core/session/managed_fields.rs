@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::session::Session;
-use super::text::one_line;
+use crate::core::session::Session;
+use crate::core::text::one_line;
 
 /// Field managers of people: kubectl and its subcommands (`kubectl-edit`), and what browsers, k9s and the like leave as the first
 /// word of their `User-Agent`.

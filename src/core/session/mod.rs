@@ -1,13 +1,18 @@
 //! A view over a Session's raw JSON: what the policy looks at is read, the rest is only compared.
 
+pub mod duration;
+pub mod managed_fields;
+pub mod raw_object;
+pub mod timestamp;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::members::{Members, Scalar, Text, parsed, same_part};
-use super::settings::Dialect;
+use crate::core::session::raw_object::{Members, Scalar, Text, parsed, same_part};
+use crate::core::settings::Dialect;
 
 impl<'de> Deserialize<'de> for Session<'de> {
     /// In one go, for a Session whose parts are objects, as far as it has them; see [`Session::read`].

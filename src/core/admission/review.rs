@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::session::Session;
-use super::text::{one_line, quote};
+use crate::core::session::Session;
+use crate::core::text::{one_line, quote};
 
 /// The API group of HobbyFarm's resources.
 pub const GROUP: &str = "hobbyfarm.io";
@@ -212,7 +212,7 @@ pub enum ReviewError {
 const LONGEST_QUOTE: usize = 60;
 
 /// How much of an object's namespace and name a message repeats.
-pub(super) const LONGEST_OBJECT: usize = 100;
+pub(in crate::core) const LONGEST_OBJECT: usize = 100;
 
 /// What a parser said, without the value that it found (it may be an access code), cut to a length that no client decides.
 fn short(error: &serde_json::Error) -> String {

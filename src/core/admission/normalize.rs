@@ -5,11 +5,11 @@
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::members::Scalar;
-use super::session::{Field, Session, Status};
-use super::settings::Dialect;
-use super::text::quote;
-use super::timestamp::{Instant, Layout, parse_any};
+use crate::core::session::raw_object::Scalar;
+use crate::core::session::timestamp::{Instant, Layout, parse_any};
+use crate::core::session::{Field, Session, Status};
+use crate::core::settings::Dialect;
+use crate::core::text::quote;
 
 /// One field of `status` that gets another value.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +36,7 @@ impl Edit {
 }
 
 /// Two quotes of this length, the longest path and the words between them make less than 120 characters.
-pub(super) const LONGEST_QUOTE: usize = 40;
+pub(in crate::core) const LONGEST_QUOTE: usize = 40;
 
 /// How far ahead defaults lie.
 #[derive(Debug, Clone, Copy)]

@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use super::policy::{Cause, Refusal};
-use super::review::Review;
-use super::rule::Rule;
-use super::settings::Settings;
-use super::text::quote;
+use crate::core::admission::decision::Cause;
+use crate::core::admission::review::Review;
+use crate::core::admission::rule::Rule;
+use crate::core::settings::Settings;
+use crate::core::text::quote;
 
 /// No message reaches so many characters.
 const LONGEST: usize = 500;
 /// How much of a user's name is repeated, so that none does.
-pub(super) const LONGEST_USER: usize = 90;
+pub(in crate::core) const LONGEST_USER: usize = 90;
 const LONGEST_INVALID: usize = 300;
 
 /// What somebody who may not write can do.
@@ -20,27 +20,27 @@ const ADVICE: &str =
 
 /// The parts of refusals that are the same for every writer and object.
 #[derive(Debug, Clone)]
-pub(super) struct Reasons {
+pub(in crate::core) struct Reasons {
     impersonation: String,
     manual: String,
 }
 
 impl Reasons {
     /// Those under these settings.
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(in crate::core) fn new(settings: &Settings) -> Self {
         let impersonation = "a HobbyFarm user name without a uid is somebody impersonating it (kubectl --as)";
         let manual = format!("only HobbyFarm writes Sessions{}", accounts(settings));
         Self { impersonation: format!("{impersonation}. {ADVICE}"), manual: format!("{manual}. {ADVICE}") }
     }
 
     /// Why the rule refuses, and what to do instead.
-    pub(super) fn of(&self, rule: Rule) -> &str {
+    pub(in crate::core) fn of(&self, rule: Rule) -> &str {
         if rule == Rule::Impersonation { &self.impersonation } else { &self.manual }
     }
 }
 
 /// Why the writer is refused.
-pub(super) fn refusal(review: &Review<'_>, rule: Rule, reasons: &Reasons) -> String {
+pub(in crate::core) fn refusal(review: &Review<'_>, rule: Rule, reasons: &Reasons) -> String {
     let user = quote(&review.user_info.username, LONGEST_USER);
     let what = match (rule, review.operation_name(), review.is_status()) {
         (Rule::ManualCreate, ..) | (_, "CREATE", _) => "create Session",
@@ -66,7 +66,7 @@ fn accounts(settings: &Settings) -> String {
 }
 
 /// The line above the causes: all of them as far as there is room, by their fields alone where there is none.
-pub(super) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String {
+pub(in crate::core) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String {
     let mut message = format!("Session {} is invalid: ", review.object_name());
     let longest = message.len() + LONGEST_INVALID;
     for (index, cause) in causes.iter().enumerate() {
@@ -79,16 +79,7 @@ pub(super) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String {
 }
 
 /// What a break-glass writer is told.
-pub(super) fn break_glass(review: &Review<'_>) -> String {
+pub(in crate::core) fn break_glass(review: &Review<'_>) -> String {
     let user = quote(&review.user_info.username, LONGEST_USER);
     format!("break-glass: user {user} writes a Session that HobbyFarm manages; this is on record")
-}
-
-/// What `--mode warn` tells the client in place of a refusal.
-pub(super) fn would_be_refused(refusal: &Refusal) -> Vec<String> {
-    let warning = |text: &dyn std::fmt::Display| format!("allowed by --mode warn, would be refused: {text}");
-    if refusal.causes.is_empty() {
-        return vec![warning(&refusal.message)];
-    }
-    refusal.causes.iter().map(|cause| warning(cause)).collect()
 }

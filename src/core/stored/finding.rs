@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::session::Field;
+use crate::core::session::Field;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,17 +1,17 @@
 //! The table of who may write as two objects that an API server evaluates by itself: a `ValidatingAdmissionPolicy` and
-//! its binding. The expressions are those of [`super::cel`]; the messages here say what [`super::policy`]'s say.
+//! its binding. The expressions are those of [`crate::core::policy_twin::cel`]; the messages here say what [`crate::core::admission::policy`]'s say.
 //!
 //! What the API server bounds, for one request: 1,000,000 units of cost for an expression and 10,000,000 for the policy,
 //! 5 KiB and one line for a message. An expression that fails refuses the request (`failurePolicy: Fail`), so none may.
 
 use serde_json::{Value, json};
 
-use super::cel::{self, Validation, literal};
-use super::installation::{CONFIGURATION, OPERATIONS, RESOURCES};
-use super::message::{LONGEST_USER, Reasons};
-use super::review::{GROUP, LONGEST_OBJECT};
-use super::rule::Rule;
-use super::settings::{Mode, Settings};
+use crate::core::admission::message::{LONGEST_USER, Reasons};
+use crate::core::admission::review::{GROUP, LONGEST_OBJECT};
+use crate::core::admission::rule::Rule;
+use crate::core::installation::{CONFIGURATION, OPERATIONS, RESOURCES};
+use crate::core::policy_twin::cel::{self, Validation, literal};
+use crate::core::settings::{Mode, Settings};
 
 /// The name of both objects: that of the webhook configurations that they stand beside.
 pub const NAME: &str = CONFIGURATION;

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::SignedDuration;
 
-use super::backfill::{KeepAlive, is_usable, keep_alive};
-use super::finding::{Finding, FindingKind, Found};
-use super::managed_fields::hand_edits;
-use super::members::Scalar;
-use super::normalize::{Timeouts, as_time, describe, is_unparsable, normalize};
-use super::rule::Rule;
-use super::session::{Field, Session, Status, dialect};
-use super::settings::{Dialect, Settings};
-use super::text::quote;
-use super::timestamp::Instant;
-use super::validate;
+use crate::core::admission::normalize::{Timeouts, as_time, describe, is_unparsable, normalize};
+use crate::core::admission::rule::Rule;
+use crate::core::admission::validate;
+use crate::core::session::managed_fields::hand_edits;
+use crate::core::session::raw_object::Scalar;
+use crate::core::session::timestamp::Instant;
+use crate::core::session::{Field, Session, Status, dialect};
+use crate::core::settings::{Dialect, Settings};
+use crate::core::stored::backfill::{KeepAlive, is_usable, keep_alive};
+use crate::core::stored::finding::{Finding, FindingKind, Found};
+use crate::core::text::quote;
 
 /// As long as Kubernetes allows.
 const LONGEST_NAME: usize = 253;
@@ -225,7 +225,7 @@ impl Subject<'_> {
 
     /// The times that HobbyFarm needs. A young Session may lack them.
     fn times(&mut self) {
-        for field in super::backfill::needed(self.session, self.dialect) {
+        for field in crate::core::stored::backfill::needed(self.session, self.dialect) {
             let value = self.session.field(field);
             let kind = if value.is_empty() {
                 if self.is_young {

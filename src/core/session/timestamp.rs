@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use jiff::civil::{DateTime, date};
 use jiff::{SignedDuration, Timestamp};
 
-use super::settings::Dialect;
+use crate::core::settings::Dialect;
 
 /// Time between the Unix epoch and the point in time, leap seconds not counted.
 ///

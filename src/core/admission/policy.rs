@@ -5,70 +5,21 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use kube::core::admission::Operation;
 
-use super::message::{self, Reasons};
-use super::normalize::{Edit, Timeouts, normalize};
-use super::requester::Requester;
-use super::review::{Object, Review, ReviewError, Webhook};
-use super::rule::Rule;
-use super::session::{Session, Status, dialect};
-use super::settings::{Dialect, Impersonation, Invariants, Mode, Settings};
-use super::validate;
+use crate::core::admission::decision::{Decision, Refusal, Verdict};
+use crate::core::admission::message::{self, Reasons};
+use crate::core::admission::normalize::{Edit, Timeouts, normalize};
+use crate::core::admission::review::{Object, Review, ReviewError, Webhook};
+use crate::core::admission::rule::Rule;
+use crate::core::admission::validate;
+use crate::core::requester::Requester;
+use crate::core::session::{Session, Status, dialect};
+use crate::core::settings::{Dialect, Impersonation, Invariants, Settings};
 
 /// The configured policy. Immutable; one is shared by all requests.
 #[derive(Debug, Clone)]
 pub struct Policy {
     settings: Settings,
     reasons: Reasons,
-}
-
-/// What was decided about one request, and why.
-#[derive(Debug)]
-pub struct Decision {
-    /// The rule that decided.
-    pub rule: Rule,
-    /// Whether the policy allows the request; what the client is told is [`Decision::is_allowed`].
-    pub verdict: Verdict,
-    /// What becomes of a denial.
-    pub mode: Mode,
-    /// Repairs of `status`, for `/mutate`.
-    pub edits: Vec<Edit>,
-    /// Whether the object to be patched has no `status`.
-    pub status_is_missing: bool,
-    /// Lines for the client.
-    pub warnings: Vec<String>,
-    /// Invariants that the write breaks and that `--invariants warn` lets pass.
-    pub broken_invariants: Vec<Rule>,
-    /// Whether the writer came in by break-glass.
-    pub break_glass: bool,
-}
-
-/// Allowed or denied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The request may go on.
-    Allow,
-    /// The request is refused.
-    Deny(Refusal),
-}
-
-/// What the client is told about a denial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// One line for a person, under 500 characters.
-    pub message: String,
-    /// The faulty fields; empty when the writer is the fault.
-    pub causes: Vec<Cause>,
-}
-
-/// One faulty field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// The rule that it breaks.
-    pub rule: Rule,
-    /// Path of the field, `status.end_time` for example.
-    pub field: &'static str,
-    /// What is wrong and what is accepted; kubectl shows nothing else.
-    pub message: String,
 }
 
 /// The objects of a `CREATE` or `UPDATE`.
@@ -213,28 +164,6 @@ impl Rule {
     /// Whether the writer is the fault.
     const fn is_manual(self) -> bool {
         matches!(self, Self::Impersonation | Self::ManualCreate | Self::ManualEdit | Self::ManualStatusEdit)
-    }
-}
-
-impl Decision {
-    /// Whether the client is told that the request may go on: in the modes `warn` and `audit` it always is.
-    pub fn is_allowed(&self) -> bool {
-        self.mode != Mode::Enforce || self.verdict == Verdict::Allow
-    }
-
-    /// What was decided, whatever the mode makes of it: metric label and audit annotation.
-    pub const fn name(&self) -> &'static str {
-        match self.verdict {
-            Verdict::Allow => "allow",
-            Verdict::Deny(_) => "deny",
-        }
-    }
-
-    fn deny(&mut self, refusal: Refusal) {
-        if self.mode == Mode::Warn {
-            self.warnings.extend(message::would_be_refused(&refusal));
-        }
-        self.verdict = Verdict::Deny(refusal);
     }
 }
 

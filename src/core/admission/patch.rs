@@ -7,7 +7,7 @@ use json_patch::Patch;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::normalize::Edit;
+use crate::core::admission::normalize::Edit;
 
 /// One operation of a patch.
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ const USUAL_OPERATION: usize = 96;
 ///
 /// Never: strings and values always serialize.
 #[expect(clippy::expect_used, reason = "strings and values always serialize")]
-pub(super) fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
+pub(in crate::core) fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
     let empty = Value::Object(Map::new());
     let add = |path, value| Add { op: "add", path, value };
     let object = status_is_missing.then(|| add("/status", &empty));

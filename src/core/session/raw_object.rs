@@ -44,7 +44,11 @@ impl<'a> Members<'a> {
     }
 
     /// Adds a member, to be followed by [`Members::sort`].
-    pub(super) fn push<E: serde::de::Error>(&mut self, key: Cow<'a, str>, value: &'a RawValue) -> Result<(), E> {
+    pub(in crate::core) fn push<E: serde::de::Error>(
+        &mut self,
+        key: Cow<'a, str>,
+        value: &'a RawValue,
+    ) -> Result<(), E> {
         if self.0.len() == MOST_MEMBERS {
             return Err(E::custom(format_args!("more than {MOST_MEMBERS} members")));
         }
@@ -53,7 +57,7 @@ impl<'a> Members<'a> {
     }
 
     /// An API server sends them in order, and none twice: then there is nothing to do.
-    pub(super) fn sort(&mut self) {
+    pub(in crate::core) fn sort(&mut self) {
         if self.0.is_sorted_by(|(one, _), (next, _)| one < next) {
             return;
         }
@@ -64,7 +68,7 @@ impl<'a> Members<'a> {
     }
 
     /// Leaves the members alone whose keys are wanted.
-    pub(super) fn retain(&mut self, mut is_wanted: impl FnMut(&str) -> bool) {
+    pub(in crate::core) fn retain(&mut self, mut is_wanted: impl FnMut(&str) -> bool) {
         self.0.retain(|(key, _)| is_wanted(key));
     }
 
@@ -75,7 +79,11 @@ impl<'a> Members<'a> {
 
     /// The keys whose values differ between the two objects, but for those that `ignored` names: they may be large, and
     /// are not even compared.
-    pub(super) fn changed<'b>(&'b self, other: &'b Self, ignored: &'b [&str]) -> impl Iterator<Item = &'b str> {
+    pub(in crate::core) fn changed<'b>(
+        &'b self,
+        other: &'b Self,
+        ignored: &'b [&str],
+    ) -> impl Iterator<Item = &'b str> {
         let counts = |key: &&str| !ignored.contains(key);
         let differs = |key: &&str| !same(self.get(key), other.get(key));
         let gone = other.keys().filter(|key| self.raw(key).is_none());
@@ -108,7 +116,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// A string that borrows from its source where it has no escapes.
 #[derive(serde::Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(in crate::core) struct Text<'a>(#[serde(borrow)] pub(in crate::core) Cow<'a, str>);
 
 /// Whether two values mean the same JSON, however their keys are ordered and spaced.
 fn same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
@@ -119,7 +127,7 @@ fn same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
 }
 
 /// A value of moderate size, parsed whole.
-pub(super) fn parsed<T: DeserializeOwned>(json: &str) -> Option<T> {
+pub(in crate::core) fn parsed<T: DeserializeOwned>(json: &str) -> Option<T> {
     if json.len() > LARGEST_PARSED { None } else { serde_json::from_str(json).ok() }
 }
 
@@ -137,7 +145,7 @@ pub enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    pub(super) fn read(raw: &'a RawValue) -> Self {
+    pub(in crate::core) fn read(raw: &'a RawValue) -> Self {
         match raw.get() {
             "null" => Self::Absent,
             "true" => Self::Bool(true),
@@ -186,7 +194,7 @@ fn flag_word(word: &str) -> Option<bool> {
 }
 
 /// Whether two parts hold the same members, a `null` being one.
-pub(super) fn same_part(one: Option<&Members<'_>>, other: Option<&Members<'_>>) -> bool {
+pub(in crate::core) fn same_part(one: Option<&Members<'_>>, other: Option<&Members<'_>>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
     one.0.len() == other.0.len() && one.0.iter().all(|(key, value)| same(Some(value), other.raw(key)))
 }
