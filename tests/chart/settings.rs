@@ -12,7 +12,7 @@ use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
 
-use crate::helm::{chart, template};
+use crate::helm::{chart, refusal, template};
 use crate::render::{Rendered, default, root};
 
 fn deployment(rendered: &Rendered) -> Deployment {
@@ -103,6 +103,7 @@ fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
 }
 
 #[rstest]
+#[case::default("auto", &["Fail", "Ignore"])]
 #[case::split("split", &["Fail", "Ignore"])]
 #[case::open("open", &["Ignore", "Ignore"])]
 #[case::closed("closed", &["Fail", "Fail"])]
@@ -115,6 +116,24 @@ fn a_failure_policy_is_a_word_for_both_entries(#[case] policy: &str, #[case] exp
         assert_eq!(found, expected[..entries], "{version}");
         let mutate = &rendered.named("MutatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"][0];
         assert_eq!(mutate["failurePolicy"], "Ignore", "a missed repair is no reason to refuse");
+    }
+}
+
+#[test]
+fn a_trial_run_refuses_nobody_not_even_for_want_of_an_answer() {
+    for mode in ["warn", "audit"] {
+        for version in ["1.20.0", "1.27.0", "1.30.0"] {
+            let rendered = template(&[&format!("--set=mode={mode}"), &format!("--kube-version={version}")]);
+            for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+                for entry in rendered.of_kind(kind).flat_map(|object| object["webhooks"].as_array().unwrap()) {
+                    assert_eq!(entry["failurePolicy"], "Ignore", "{mode} {version}");
+                }
+            }
+        }
+        for policy in ["split", "closed"] {
+            let said = refusal(&[&format!("--set=mode={mode},webhooks.failurePolicy={policy}")]);
+            assert!(said.contains(&format!("mode {mode} refuses nobody")), "{said}");
+        }
     }
 }
 

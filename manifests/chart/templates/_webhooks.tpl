@@ -69,7 +69,7 @@ stays locked out (Fail), and HobbyFarm goes on (Ignore), or lessons would end at
 matchConditions the second entry would say nothing that the first does not say more strictly.
 */}}
 {{- define "session-webhook.validating" -}}
-{{- $policy := .root.Values.webhooks.failurePolicy }}
+{{- $policy := include "session-webhook.failure-policy" .root }}
 {{- $splits := include "session-webhook.splits" .root }}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
