@@ -120,6 +120,17 @@ fn a_failure_policy_is_a_word_for_both_entries(#[case] policy: &str, #[case] exp
 }
 
 #[test]
+fn one_switch_gives_the_guard_to_the_api_server_and_lets_the_webhook_stop_nobody() {
+    let rendered = template(&["--set=guard=policy-and-webhook"]);
+    assert_eq!(rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook")["spec"]["failurePolicy"], "Fail");
+    let binding = rendered.named("ValidatingAdmissionPolicyBinding", "hobbyfarm-session-webhook");
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    let entries = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
+    let policies: Vec<_> = entries.as_array().unwrap().iter().map(|entry| &entry["failurePolicy"]).collect();
+    assert_eq!(policies, ["Ignore", "Ignore"]);
+}
+
+#[test]
 fn a_trial_run_refuses_nobody_not_even_for_want_of_an_answer() {
     for mode in ["warn", "audit"] {
         for version in ["1.20.0", "1.27.0", "1.30.0"] {

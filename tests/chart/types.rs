@@ -29,7 +29,7 @@ fn everything_that_the_chart_makes_is_known_to_the_api() {
     let authority = "--set=certificate.caBundle=-----BEGIN CERTIFICATE-----";
     for source in ["cert-manager", "self-managed", "secret"] {
         for values in [None, Some(EVERYTHING)] {
-            let policy = "--set=admissionPolicy.enabled=true";
+            let policy = "--set=guard=policy-and-webhook";
             let source = format!("--set=certificate.source={source}");
             let values = values.map(|file| format!("--values={file}"));
             let arguments: Vec<&str> = [authority, policy, &source].into_iter().chain(values.as_deref()).collect();

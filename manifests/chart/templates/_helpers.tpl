@@ -68,7 +68,7 @@ tolerations:
 {{- $wanted := .Values.webhooks.failurePolicy }}
 {{- $isTrial := ne .Values.mode "enforce" }}
 {{- if eq $wanted "auto" }}
-{{- $isTrial | ternary "open" "split" }}
+{{- or $isTrial (eq .Values.guard "policy-and-webhook") | ternary "open" "split" }}
 {{- else if and $isTrial (ne $wanted "open") }}
 {{- printf "mode %s refuses nobody, but webhooks.failurePolicy %s would while no replica answers: leave it at auto" .Values.mode $wanted | fail }}
 {{- else }}
