@@ -12,7 +12,7 @@ use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
 
-use crate::helm::{chart, template};
+use crate::helm::{chart, refusal, template};
 use crate::render::{Rendered, default, root};
 
 fn deployment(rendered: &Rendered) -> Deployment {
@@ -77,8 +77,8 @@ fn defaults_of_the_chart_are_those_of_the_program() {
     assert_eq!(values["backfill"]["after"], default("backfill-after"));
     assert_eq!(values["backfill"]["unparsable"].to_string(), default("backfill-unparsable"));
     let rendered = template(&[]);
-    let lease = rendered.of_kind("Lease").next().unwrap();
-    assert_eq!(lease["metadata"]["name"], default("backfill-lease"));
+    let lease = &rendered.named("Role", "session-webhook-backfill")["rules"][0]["resourceNames"];
+    assert_eq!(lease, &json!([default("backfill-lease")]));
     let rendered = template(&["--set=certificate.source=self-managed"]);
     let secret = rendered.of_kind("Secret").next().unwrap();
     assert_eq!(secret["metadata"]["name"], default("tls-secret"));
@@ -103,6 +103,7 @@ fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
 }
 
 #[rstest]
+#[case::default("auto", &["Fail", "Ignore"])]
 #[case::split("split", &["Fail", "Ignore"])]
 #[case::open("open", &["Ignore", "Ignore"])]
 #[case::closed("closed", &["Fail", "Fail"])]
@@ -115,6 +116,35 @@ fn a_failure_policy_is_a_word_for_both_entries(#[case] policy: &str, #[case] exp
         assert_eq!(found, expected[..entries], "{version}");
         let mutate = &rendered.named("MutatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"][0];
         assert_eq!(mutate["failurePolicy"], "Ignore", "a missed repair is no reason to refuse");
+    }
+}
+
+#[test]
+fn one_switch_gives_the_guard_to_the_api_server_and_lets_the_webhook_stop_nobody() {
+    let rendered = template(&["--set=guard=policy-and-webhook"]);
+    assert_eq!(rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook")["spec"]["failurePolicy"], "Fail");
+    let binding = rendered.named("ValidatingAdmissionPolicyBinding", "hobbyfarm-session-webhook");
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    let entries = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
+    let policies: Vec<_> = entries.as_array().unwrap().iter().map(|entry| &entry["failurePolicy"]).collect();
+    assert_eq!(policies, ["Ignore", "Ignore"]);
+}
+
+#[test]
+fn a_trial_run_refuses_nobody_not_even_for_want_of_an_answer() {
+    for mode in ["warn", "audit"] {
+        for version in ["1.20.0", "1.27.0", "1.30.0"] {
+            let rendered = template(&[&format!("--set=mode={mode}"), &format!("--kube-version={version}")]);
+            for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+                for entry in rendered.of_kind(kind).flat_map(|object| object["webhooks"].as_array().unwrap()) {
+                    assert_eq!(entry["failurePolicy"], "Ignore", "{mode} {version}");
+                }
+            }
+        }
+        for policy in ["split", "closed"] {
+            let said = refusal(&[&format!("--set=mode={mode},webhooks.failurePolicy={policy}")]);
+            assert!(said.contains(&format!("mode {mode} refuses nobody")), "{said}");
+        }
     }
 }
 
@@ -243,7 +273,7 @@ fn a_platform_that_chooses_the_user_can_be_left_to_do_so() {
 fn without_a_reason_to_speak_to_the_api_server_there_is_no_token_and_no_right() {
     let rendered = template(&["--set=backfill.enabled=false"]);
     assert_eq!(pod(&rendered).automount_service_account_token, Some(false));
-    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Lease"] {
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
         assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
     }
     let arguments = ["serve", "--config=/etc/session-webhook/config.yaml"];

@@ -63,6 +63,19 @@ tolerations:
 {{- if or (eq $wanted "always") (and (eq $wanted "auto") $auto) }}yes{{ end }}
 {{- end }}
 
+{{/* Who may write while no replica answers: split, open or closed. */}}
+{{- define "session-webhook.failure-policy" -}}
+{{- $wanted := .Values.webhooks.failurePolicy }}
+{{- $isTrial := ne .Values.mode "enforce" }}
+{{- if eq $wanted "auto" }}
+{{- or $isTrial (eq .Values.guard "policy-and-webhook") | ternary "open" "split" }}
+{{- else if and $isTrial (ne $wanted "open") }}
+{{- printf "mode %s refuses nobody, but webhooks.failurePolicy %s would while no replica answers: leave it at auto" .Values.mode $wanted | fail }}
+{{- else }}
+{{- $wanted }}
+{{- end }}
+{{- end }}
+
 {{/* Not empty where the pods speak to the API server. */}}
 {{- define "session-webhook.speaks-to-api-server" -}}
 {{- if or .Values.backfill.enabled (eq .Values.certificate.source "self-managed") }}yes{{ end }}
