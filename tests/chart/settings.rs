@@ -122,7 +122,10 @@ fn a_failure_policy_is_a_word_for_both_entries(#[case] policy: &str, #[case] exp
 #[test]
 fn one_switch_gives_the_guard_to_the_api_server_and_lets_the_webhook_stop_nobody() {
     let rendered = template(&["--set=guard=policy-and-webhook"]);
-    assert_eq!(rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook")["spec"]["failurePolicy"], "Fail");
+    assert_eq!(
+        rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook")["spec"]["failurePolicy"],
+        "Fail"
+    );
     let binding = rendered.named("ValidatingAdmissionPolicyBinding", "hobbyfarm-session-webhook");
     assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
     let entries = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
