@@ -330,10 +330,10 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let in_flight = InFlight::begin(&shared, &peer);
     #[cfg(feature = "traces")]
-    let asked = crate::traces::asked(&request);
+    let span = crate::traces::begin_request_span(&request);
     let response = shared.app.respond(request, client.known).await;
     #[cfg(feature = "traces")]
-    let response = asked.answered(response).await;
+    let response = span.end_with_response(response).await;
     let mut response = response;
     if !client.http2 && peer.is_retired() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::fixing::Fix;
+use super::repairs::Fix;
 use crate::cluster::audit::Report;
 use crate::core::stored::finding::Found;
 
@@ -53,12 +53,12 @@ pub(super) struct Change<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn new(report: &'a Report, fixes: Option<&'a [Fix]>) -> Self {
-        let gaps = report.notes.iter().filter(|note| note.is_a_gap);
+        let gaps = report.skipped.iter().filter(|skipped| skipped.may_hide_findings);
         Self {
             sessions: report.sessions,
             findings: report.found.iter().map(Finding::new).collect(),
             fixes,
-            not_looked_at: gaps.map(|note| Gap { resource: note.what, reason: &note.reason }).collect(),
+            not_looked_at: gaps.map(|skipped| Gap { resource: skipped.what, reason: &skipped.reason }).collect(),
         }
     }
 }

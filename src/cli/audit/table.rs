@@ -7,7 +7,7 @@ use anstyle::Style;
 
 use super::Finding;
 use super::document::Change;
-use crate::cli::look::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::cluster::audit::Report;
 use crate::core::stored::finding::{Found, Severity};
 use crate::core::text::one_line;

@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 use anstyle::Style;
 use serde_json::json;
 
-use crate::cli::look::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::core::doctor::{Check, Status};
 use crate::core::text::one_line;
 

@@ -143,7 +143,7 @@ fn answer(policy: &Policy, webhook: Option<Webhook>, body: &[u8], now: Timestamp
     let object = object(body)?;
     let decision = match webhook {
         Some(webhook) => policy.decide(webhook, &review, now)?,
-        None => both(policy, &review, &object, now)?,
+        None => mutate_and_validate(policy, &review, &object, now)?,
     };
     Ok(Answered { response: respond(&review, &decision), subject: subject(&review), object, decision })
 }
@@ -156,7 +156,12 @@ fn subject(review: &Review<'_>) -> String {
 }
 
 /// As an API server asks: `/mutate` first, then `/validate` about the repaired object.
-fn both(policy: &Policy, review: &Review<'_>, object: &Value, now: Timestamp) -> Result<Decision, ReviewError> {
+fn mutate_and_validate(
+    policy: &Policy,
+    review: &Review<'_>,
+    object: &Value,
+    now: Timestamp,
+) -> Result<Decision, ReviewError> {
     let mutated = policy.decide(Webhook::Mutate, review, now)?;
     if mutated.edits.is_empty() {
         return policy.decide(Webhook::Validate, review, now);

@@ -8,7 +8,7 @@ use kube::api::Request;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{LookError, Note};
+use super::{AuditError, SkippedResource};
 use crate::cluster::pages::Listing;
 use crate::core::admission::review::GROUP;
 use crate::core::stored::audit::{Reference, Surroundings};
@@ -70,12 +70,16 @@ pub(super) async fn read(
     client: &Client,
     versions: &HashMap<String, String>,
     namespace: Option<&str>,
-) -> Result<(Surroundings, Vec<Note>), LookError> {
-    let (mut surroundings, mut notes) = (Surroundings::default(), Vec::new());
+) -> Result<(Surroundings, Vec<SkippedResource>), AuditError> {
+    let (mut surroundings, mut skipped) = (Surroundings::default(), Vec::new());
     for reference in Reference::ALL {
         let resource = reference.resource();
         let Some(version) = versions.get(resource) else {
-            notes.push(Note { what: resource, reason: "not served by this cluster".to_owned(), is_a_gap: false });
+            skipped.push(SkippedResource {
+                what: resource,
+                reason: "not served by this cluster".to_owned(),
+                may_hide_findings: false,
+            });
             continue;
         };
         let has_durations = matches!(reference, Reference::Course | Reference::Scenario);
@@ -104,12 +108,16 @@ pub(super) async fn read(
                 }
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                notes.push(Note { what: resource, reason: status.message.clone(), is_a_gap: true });
+                skipped.push(SkippedResource {
+                    what: resource,
+                    reason: status.message.clone(),
+                    may_hide_findings: true,
+                });
             }
-            Err(source) => return Err(LookError::list(resource, source)),
+            Err(source) => return Err(AuditError::list(resource, source)),
         }
     }
-    Ok((surroundings, notes))
+    Ok((surroundings, skipped))
 }
 
 /// Whether what a Session names is really not there: it may have come into being after [`read`].
