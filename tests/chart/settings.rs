@@ -1,7 +1,5 @@
 //! What a value changes: the file that the program reads, the webhooks, the pods.
 
-use std::time::Duration;
-
 use clap::FromArgMatches;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
@@ -16,7 +14,7 @@ use crate::helm::{chart, refusal, template};
 use crate::render::{Rendered, default, root};
 
 fn deployment(rendered: &Rendered) -> Deployment {
-    rendered.the("Deployment")
+    rendered.the_named("Deployment", "session-webhook")
 }
 
 fn pod(rendered: &Rendered) -> PodSpec {
@@ -64,7 +62,7 @@ fn every_value_for_the_program_reaches_it() {
     let backfill: BackfillArgs = as_the_program_reads_it(&rendered);
     let controllers = backfill.controllers().unwrap();
     assert!(controllers.backfill);
-    assert_eq!(controllers.audit_interval, Some(Duration::from_mins(1)));
+    assert_eq!(controllers.audit_interval, None, "the pods that answer the API server have no rights to audit");
     let options = controllers.options;
     assert_eq!(options.namespaces, ["hobbyfarm-system", "other"]);
     assert_eq!((options.after.as_secs(), options.unparsable), (60, Unparsable::Keep));
@@ -222,10 +220,7 @@ fn an_autoscaler_decides_how_many_pods_there_are() {
     let rendered = everything();
     assert_eq!(deployment(&rendered).spec.unwrap().replicas, None, "or each upgrade would reset it");
     let autoscaler = rendered.named("HorizontalPodAutoscaler", "session-webhook");
-    assert_eq!(
-        autoscaler["spec"]["scaleTargetRef"]["name"],
-        rendered.of_kind("Deployment").next().unwrap()["metadata"]["name"]
-    );
+    rendered.named("Deployment", autoscaler["spec"]["scaleTargetRef"]["name"].as_str().unwrap());
 }
 
 #[test]
@@ -286,11 +281,27 @@ fn without_a_reason_to_speak_to_the_api_server_there_is_no_token_and_no_right() 
 #[test]
 fn watched_namespaces_bind_the_rights_there_and_nowhere_else() {
     let rendered = everything();
-    let of_backfill = |object: &&Value| object["roleRef"]["name"] == "hobbyfarm-session-webhook-backfill";
-    assert_eq!(rendered.of_kind("ClusterRoleBinding").filter(of_backfill).count(), 0);
-    let namespaces: Vec<_> =
-        rendered.of_kind("RoleBinding").filter(of_backfill).map(|object| &object["metadata"]["namespace"]).collect();
-    assert_eq!(namespaces, ["hobbyfarm-system", "other"]);
+    for role in ["hobbyfarm-session-webhook-backfill", "hobbyfarm-session-webhook-audit"] {
+        let of_role = |object: &&Value| object["roleRef"]["name"] == role;
+        assert_eq!(rendered.of_kind("ClusterRoleBinding").filter(of_role).count(), 0);
+        let namespaces: Vec<_> =
+            rendered.of_kind("RoleBinding").filter(of_role).map(|object| &object["metadata"]["namespace"]).collect();
+        assert_eq!(namespaces, ["hobbyfarm-system", "other"], "{role}");
+    }
+    let job = rendered.named("CronJob", "session-webhook-audit");
+    let containers = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    let looked_at: Vec<_> = containers.iter().map(|container| container["args"][2].as_str().unwrap()).collect();
+    assert_eq!(looked_at, ["--namespace=hobbyfarm-system", "--namespace=other"], "its rights end there");
+}
+
+#[test]
+fn without_roles_of_the_chart_there_is_none_at_all() {
+    let everything = ["--values", crate::types::EVERYTHING, "--set=certificate.source=self-managed,rbac.create=false"];
+    let rendered = template(&everything);
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
+        assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
+    }
+    assert_eq!(rendered.of_kind("ServiceAccount").count(), 3);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What installing is like.
 
+use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::objects::{
     ADMISSION, Deletions, WEBHOOKS, collection, configuration, deployment, names, read, replica_sets,
@@ -36,6 +38,7 @@ scenarios![
     a_second_release_is_refused,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
     the_objects_on_the_page_about_gitops_are_accepted,
+    each_account_may_do_what_the_page_about_rights_says_and_nothing_else,
 ];
 
 const SOURCES: [&str; 2] = ["--set=certificate.source=cert-manager", "--set=certificate.source=self-managed"];
@@ -276,5 +279,65 @@ async fn the_objects_on_the_page_about_gitops_are_accepted(world: &World) {
         object["metadata"]["namespace"] = Value::from("default");
         let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
         world.kubectl.run_on(&create, &[object]).succeeds();
+    }
+}
+
+async fn each_account_may_do_what_the_page_about_rights_says_and_nothing_else(world: &World) {
+    world.make_namespace().await;
+    install(world, &[SOURCES[1], "--set=audit.enabled=true,doctor.enabled=true"]);
+    eventually("the last binding is in force", PATIENCE, async || {
+        rights(world, "session-webhook-doctor").iter().any(|right| right.contains("| secrets |")).then_some(())
+    })
+    .await;
+    let mut table = "| account | may | on | named |\n|---|---|---|---|\n".to_owned();
+    let everybody = rights(world, "default");
+    for account in ["session-webhook", "session-webhook-audit", "session-webhook-doctor"] {
+        for right in rights(world, account).difference(&everybody) {
+            writeln!(table, "| `{account}` | {right} |").unwrap();
+        }
+    }
+    uninstall(world);
+    world.remove_namespace();
+    holds_on_page("docs/rights.md", "rights", &table);
+}
+
+/// What an account may do in the webhook's namespace, by the API server's own account: verbs, resources and names.
+fn rights(world: &World, account: &str) -> BTreeSet<String> {
+    let user = format!("system:serviceaccount:{NAMESPACE}:{account}");
+    let group = format!("--as-group=system:serviceaccounts:{NAMESPACE}");
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": NAMESPACE},
+    });
+    let create = ["create", "--output=json", "-f", "-", "--as", &user, &group];
+    let groups = ["--as-group=system:serviceaccounts", "--as-group=system:authenticated"];
+    let outcome = world.kubectl.run_on(&[&create, &groups[..]].concat(), &[review]).succeeds();
+    let review: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let words = |list: &Value| {
+        list.as_array().map_or_else(String::new, |words| {
+            words.iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(", ")
+        })
+    };
+    let right = |rule: &Value| {
+        let group = words(&rule["apiGroups"]);
+        let group = if group.is_empty() { String::new() } else { format!(" of {group}") };
+        let names = words(&rule["resourceNames"]);
+        let names = if names.is_empty() { "of any".to_owned() } else { names };
+        format!("{} | {}{group} | {names}", words(&rule["verbs"]), words(&rule["resources"]))
+    };
+    review["status"]["resourceRules"].as_array().unwrap().iter().map(right).collect()
+}
+
+/// Holds the part of a page between two marks against what it should be. With `UPDATE_README=1` the page is mended instead.
+fn holds_on_page(page: &str, name: &str, expected: &str) {
+    let path = repository().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
+    let (part, after) = rest.split_once(&format!("<!-- /{name} -->")).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(path, format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->{after}")).unwrap();
+    } else {
+        assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 mends it");
     }
 }

@@ -92,11 +92,11 @@ service-account:
 {{- if ne .Values.mode "enforce" }}{{ $_ := set $more "mode" .Values.mode }}{{ end }}
 {{- with .Values.breakGlass.users }}{{ $_ := set $more "break-glass-user" . }}{{ end }}
 {{- with .Values.breakGlass.groups }}{{ $_ := set $more "break-glass-group" . }}{{ end }}
+{{- with .Values.backfill.watchNamespaces }}{{ $_ := set $more "watch-namespace" . }}{{ end }}
 {{- with .Values.backfill }}
 {{- if .enabled }}
 {{- if ne .after "30s" }}{{ $_ := set $more "backfill-after" .after }}{{ end }}
 {{- if not .unparsable }}{{ $_ := set $more "backfill-unparsable" false }}{{ end }}
-{{- with .watchNamespaces }}{{ $_ := set $more "watch-namespace" . }}{{ end }}
 {{- end }}
 {{- end }}
 {{- with merge $more .Values.config }}
