@@ -1,4 +1,4 @@
-//! What stands around the webhook: network, monitoring, the hook at the end, other charts.
+//! What stands around the webhook: network, monitoring, other charts.
 
 use std::fs;
 use std::path::Path;
@@ -128,33 +128,6 @@ fn the_files_of_the_chart_are_copies_of_the_components() {
         let is_equal = fs::read(&copy).unwrap() == fs::read(&original).unwrap();
         assert!(is_equal, "{}: UPDATE_CHART=1 cargo test --test chart copies it", copy.display());
     }
-}
-
-/// Whoever applies all that `helm template` prints must not get a weaker webhook for it.
-#[test]
-fn the_hook_says_what_the_installed_configurations_say() {
-    for source in ["cert-manager", "self-managed"] {
-        let source = format!("--set=certificate.source={source}");
-        let rendered = template_of(&chart(), &[&source]);
-        for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
-            let (hooks, installed): (Vec<_>, Vec<_>) = rendered
-                .of_kind(kind)
-                .cloned()
-                .partition(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_string());
-            assert_eq!((hooks.len(), installed.len()), (1, 1), "of Helm 3");
-            let mut hook = hooks[0].clone();
-            let annotations = hook["metadata"]["annotations"].as_object_mut().unwrap();
-            assert_eq!(annotations.remove("helm.sh/hook"), Some(json!("pre-delete")));
-            let policy = annotations.remove("helm.sh/hook-delete-policy");
-            assert_eq!(policy, Some(json!("before-hook-creation,hook-succeeded")));
-            if annotations.is_empty() {
-                hook["metadata"].as_object_mut().unwrap().remove("annotations");
-            }
-            assert_eq!(hook, installed[0]);
-        }
-    }
-    let without = template_of(&chart(), &["--set=preDeleteHook=false"]);
-    assert_eq!(without.objects.len(), template(&[]).objects.len());
 }
 
 #[test]

@@ -49,7 +49,11 @@ impl World {
             accepts(&admin, Request::post("/api/v1/namespaces", json!({"metadata": {"name": name}}))).await;
         }
         let mut definitions = vec![Form::ALL[0].crd()];
-        for text in [include_str!("../crds/cert-manager.yaml"), include_str!("../crds/monitoring.yaml")] {
+        for text in [
+            include_str!("../crds/cert-manager.yaml"),
+            include_str!("../crds/monitoring.yaml"),
+            include_str!("../crds/gitops.yaml"),
+        ] {
             definitions.extend(serde_saphyr::from_multiple::<Value>(text).unwrap());
         }
         for definition in definitions {

@@ -63,6 +63,19 @@ tolerations:
 {{- if or (eq $wanted "always") (and (eq $wanted "auto") $auto) }}yes{{ end }}
 {{- end }}
 
+{{/* Who may write while no replica answers: split, open or closed. */}}
+{{- define "session-webhook.failure-policy" -}}
+{{- $wanted := .Values.webhooks.failurePolicy }}
+{{- $isTrial := ne .Values.mode "enforce" }}
+{{- if eq $wanted "auto" }}
+{{- or $isTrial (eq .Values.guard "policy-and-webhook") | ternary "open" "split" }}
+{{- else if and $isTrial (ne $wanted "open") }}
+{{- printf "mode %s refuses nobody, but webhooks.failurePolicy %s would while no replica answers: leave it at auto" .Values.mode $wanted | fail }}
+{{- else }}
+{{- $wanted }}
+{{- end }}
+{{- end }}
+
 {{/* Not empty where the pods speak to the API server. */}}
 {{- define "session-webhook.speaks-to-api-server" -}}
 {{- if or .Values.backfill.enabled (eq .Values.certificate.source "self-managed") }}yes{{ end }}
@@ -79,11 +92,11 @@ service-account:
 {{- if ne .Values.mode "enforce" }}{{ $_ := set $more "mode" .Values.mode }}{{ end }}
 {{- with .Values.breakGlass.users }}{{ $_ := set $more "break-glass-user" . }}{{ end }}
 {{- with .Values.breakGlass.groups }}{{ $_ := set $more "break-glass-group" . }}{{ end }}
+{{- with .Values.backfill.watchNamespaces }}{{ $_ := set $more "watch-namespace" . }}{{ end }}
 {{- with .Values.backfill }}
 {{- if .enabled }}
 {{- if ne .after "30s" }}{{ $_ := set $more "backfill-after" .after }}{{ end }}
 {{- if not .unparsable }}{{ $_ := set $more "backfill-unparsable" false }}{{ end }}
-{{- with .watchNamespaces }}{{ $_ := set $more "watch-namespace" . }}{{ end }}
 {{- end }}
 {{- end }}
 {{- with merge $more .Values.config }}

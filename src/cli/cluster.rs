@@ -12,7 +12,7 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Something is questionable.
 pub(super) const ODD: Style = AnsiColor::Yellow.on_default().bold();
 
-/// The cluster to look at: [`crate::cluster::client::connect_to`].
+/// The cluster to look at: [`crate::cluster::client::connect_to_context`].
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct ClusterArgs {
@@ -25,19 +25,19 @@ pub(super) struct ClusterArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
     /// Nothing was found.
-    Clean,
+    NothingFound,
     /// Something was found.
     Found,
     /// The cluster, or a part of it, could not be looked at; also bad usage.
-    CouldNotLook,
+    Incomplete,
 }
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         Self::from(match outcome {
-            Outcome::Clean => 0,
+            Outcome::NothingFound => 0,
             Outcome::Found => 1,
-            Outcome::CouldNotLook => 2,
+            Outcome::Incomplete => 2,
         })
     }
 }

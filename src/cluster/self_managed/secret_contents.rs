@@ -24,9 +24,9 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use crate::server::tls::{Certificate, Handshake, Pair};
 
-/// How long what is made lives, and how carefully it is introduced.
+/// How long certificates live, and how carefully it is introduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lives {
+pub struct Lifetimes {
     /// Of an authority, from its making.
     pub authority: SignedDuration,
     /// Of a serving certificate, from its making.
@@ -35,16 +35,16 @@ pub struct Lives {
     pub backdate: SignedDuration,
     /// How long each `caBundle` has to hold a new authority before it signs what is served: API servers learn of a change
     /// one after another.
-    pub settle: SignedDuration,
+    pub propagation: SignedDuration,
 }
 
-impl Default for Lives {
+impl Default for Lifetimes {
     fn default() -> Self {
         Self {
             authority: SignedDuration::from_hours(24 * 3650),
             certificate: SignedDuration::from_hours(24 * 90),
             backdate: SignedDuration::from_hours(1),
-            settle: SignedDuration::from_mins(1),
+            propagation: SignedDuration::from_mins(1),
         }
     }
 }
@@ -52,11 +52,11 @@ impl Default for Lives {
 /// Something cannot be made; only a DNS name that is none leads here.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("cannot make a certificate: {0}")]
-pub struct MaterialError(#[from] rcgen::Error);
+pub struct IssueError(#[from] rcgen::Error);
 
 /// A certificate of an authority, and its key unless that is lost.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Authority {
+pub struct CertificateAuthority {
     /// What clients trust.
     pub certificate: CertificateDer<'static>,
     /// Its subject is this common name alone.
@@ -67,23 +67,23 @@ pub struct Authority {
     pub not_after: Timestamp,
 }
 
-impl fmt::Debug for Authority {
+impl fmt::Debug for CertificateAuthority {
     /// Never shows the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("not_after", &self.not_after).finish_non_exhaustive()
+        f.debug_struct("CertificateAuthority").field("not_after", &self.not_after).finish_non_exhaustive()
     }
 }
 
-impl Authority {
+impl CertificateAuthority {
     /// Makes one; the generation tells it from others in its name.
     ///
     /// # Errors
     ///
     /// Never in practice.
-    pub fn make(generation: i64, now: Timestamp, lives: &Lives) -> Result<Self, MaterialError> {
+    pub fn make(generation: i64, now: Timestamp, lifetimes: &Lifetimes) -> Result<Self, IssueError> {
         let name = format!("session-webhook CA {generation}");
         let mut params = authority_params(&name)?;
-        let not_after = limit_life(&mut params, now, lives.authority, lives);
+        let not_after = set_validity(&mut params, now, lifetimes.authority, lifetimes);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.self_signed(&key)?.der().clone();
         Ok(Self { certificate, name, key: Some(key.serialize_pem()), not_after })
@@ -101,7 +101,7 @@ impl Authority {
             KeyPair::from_pem(pem).is_ok_and(|key| key.subject_public_key_info() == x509.public_key().raw)
         });
         // A subject that was not made here could not be named as the issuer byte for byte.
-        let name = own_name(x509.subject());
+        let name = rcgen_common_name(x509.subject());
         let key = key.filter(|_| name.is_some());
         Some(Self { name: name.unwrap_or_default(), key, not_after, certificate: certificate.clone() })
     }
@@ -116,8 +116,8 @@ impl Authority {
     /// # Errors
     ///
     /// When a name is no DNS name and no IP address.
-    pub fn issue(&self, names: &[String], now: Timestamp, lives: &Lives) -> Result<Pair, MaterialError> {
-        let lost = || MaterialError(rcgen::Error::CouldNotParseKeyPair);
+    pub fn issue(&self, names: &[String], now: Timestamp, lifetimes: &Lifetimes) -> Result<Pair, IssueError> {
+        let lost = || IssueError(rcgen::Error::CouldNotParseKeyPair);
         let signer = KeyPair::from_pem(self.key.as_deref().ok_or_else(lost)?)?;
         let issuer = Issuer::new(authority_params(&self.name)?, signer);
         let mut params = CertificateParams::new(names.to_vec())?;
@@ -125,8 +125,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let life = lives.certificate.min(self.not_after.duration_since(now));
-        limit_life(&mut params, now, life, lives);
+        let life = lifetimes.certificate.min(self.not_after.duration_since(now));
+        set_validity(&mut params, now, life, lifetimes);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &issuer)?;
         Ok(Pair { certificate: certificate.pem().into_bytes(), key: key.serialize_pem().into_bytes() })
@@ -160,15 +160,15 @@ pub fn trusts<'a>(
 
 /// All that the replicas share.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Material {
+pub struct SecretContents {
     /// When the authority was made, seconds since 1970: of two, the greater one is the newer.
     pub generation: i64,
     /// What signs.
-    pub authority: Authority,
+    pub authority: CertificateAuthority,
     /// What is served.
     pub pair: Option<Pair>,
     /// What will sign, once every `caBundle` holds it.
-    pub next: Option<Authority>,
+    pub next: Option<CertificateAuthority>,
     /// What signed before, and is trusted until then.
     pub old: Vec<CertificateDer<'static>>,
     /// When none of the certificates that older authorities signed is alive any more.
@@ -186,7 +186,7 @@ const NEXT: [&str; 2] = ["next-ca.crt", "next-ca.key"];
 const OLD: &str = "old-ca.crt";
 const OLD_UNTIL: &str = "old-ca-until";
 
-impl Material {
+impl SecretContents {
     /// Reads the Secret.
     ///
     /// # Errors
@@ -194,8 +194,9 @@ impl Material {
     /// Which key keeps it from being this program's.
     pub fn read(data: &Data) -> Result<Self, &'static str> {
         let text = |key| data.get(key).and_then(|value| std::str::from_utf8(value).ok());
-        let authority =
-            |[certificate, key]: [&str; 2]| Authority::read(data.get(certificate)?, data.get(key).map(Vec::as_slice));
+        let authority = |[certificate, key]: [&str; 2]| {
+            CertificateAuthority::read(data.get(certificate)?, data.get(key).map(Vec::as_slice))
+        };
         let pair = match (data.get(CERTIFICATE), data.get(KEY)) {
             (Some(certificate), Some(key)) => Some(Pair { certificate: certificate.clone(), key: key.clone() }),
             _ => None,
@@ -205,7 +206,7 @@ impl Material {
             authority: authority(AUTHORITY).ok_or(AUTHORITY[0])?,
             pair,
             // One that cannot sign is of no use.
-            next: authority(NEXT).filter(Authority::can_sign),
+            next: authority(NEXT).filter(CertificateAuthority::can_sign),
             old: data.get(OLD).map(|pem| certificates(pem)).unwrap_or_default(),
             old_until: text(OLD_UNTIL).and_then(|text| text.parse().ok()).unwrap_or(Timestamp::MAX),
         })
@@ -273,7 +274,7 @@ fn authority_params(name: &str) -> Result<CertificateParams, rcgen::Error> {
 }
 
 /// The common name, where it is all of the subject and written as rcgen writes it.
-fn own_name(subject: &X509Name<'_>) -> Option<String> {
+fn rcgen_common_name(subject: &X509Name<'_>) -> Option<String> {
     let mut attributes = subject.iter_attributes();
     let only = attributes.next().filter(|_| attributes.next().is_none())?;
     let ours = *only.attr_type() == OID_X509_COMMON_NAME && only.attr_value().tag() == Tag::Utf8String;
@@ -287,11 +288,16 @@ fn common_name(name: &str) -> DistinguishedName {
 }
 
 /// The end of the life.
-fn limit_life(params: &mut CertificateParams, now: Timestamp, life: SignedDuration, lives: &Lives) -> Timestamp {
+fn set_validity(
+    params: &mut CertificateParams,
+    now: Timestamp,
+    life: SignedDuration,
+    lifetimes: &Lifetimes,
+) -> Timestamp {
     let epoch = date_time_ymd(1970, 1, 1);
     let time = |at: Timestamp| epoch + Duration::from_secs(at.as_second().unsigned_abs());
     let not_after = now.saturating_add(life).unwrap_or(Timestamp::MAX);
-    params.not_before = time(now.saturating_sub(lives.backdate).unwrap_or(now));
+    params.not_before = time(now.saturating_sub(lifetimes.backdate).unwrap_or(now));
     params.not_after = time(not_after);
     not_after
 }

@@ -12,7 +12,7 @@ const VERSION: &str = "v1";
 
 /// Reads the Course and the Scenario that a Session names, in its namespace. One that is not there, or may not be read,
 /// says nothing.
-pub(super) async fn of(client: &Client, namespace: &str, session: &Session<'_>) -> KeepAlive {
+pub(super) async fn read(client: &Client, namespace: &str, session: &Session<'_>) -> KeepAlive {
     let course = duration(client, namespace, "Course", "courses", &session.spec("course")).await;
     let scenario = match course {
         Some(_) => None,

@@ -8,21 +8,21 @@ use futures::StreamExt;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 /// Before the second attempt; doubled with each further one.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// A Session, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Name {
+pub(super) struct SessionKey {
     pub(super) namespace: String,
     pub(super) name: String,
 }
 
 /// Each name at most once.
 #[derive(Default)]
-pub(super) struct Queue {
-    delays: DelayQueue<Name>,
-    waiting: HashMap<Name, Waiting>,
+pub(super) struct WorkQueue {
+    delays: DelayQueue<SessionKey>,
+    waiting: HashMap<SessionKey, Waiting>,
 }
 
 struct Waiting {
@@ -30,23 +30,23 @@ struct Waiting {
     attempts: u32,
 }
 
-impl Queue {
+impl WorkQueue {
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// Adds a name, unless it waits already.
-    pub(super) fn put(&mut self, name: Name, delay: Duration) {
+    pub(super) fn enqueue(&mut self, name: SessionKey, delay: Duration) {
         self.add(name, delay, 0);
     }
 
     /// Adds a name that has failed so many times before.
-    pub(super) fn put_again(&mut self, name: Name, attempts: u32) {
-        let delay = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(attempts)).min(LONGEST_PAUSE);
+    pub(super) fn requeue(&mut self, name: SessionKey, attempts: u32) {
+        let delay = MIN_BACKOFF.saturating_mul(2u32.saturating_pow(attempts)).min(MAX_BACKOFF);
         self.add(name, delay, attempts.saturating_add(1));
     }
 
-    fn add(&mut self, name: Name, delay: Duration, attempts: u32) {
+    fn add(&mut self, name: SessionKey, delay: Duration, attempts: u32) {
         if let Entry::Vacant(place) = self.waiting.entry(name) {
             let key = self.delays.insert(place.key().clone(), delay);
             place.insert(Waiting { key, attempts });
@@ -54,14 +54,14 @@ impl Queue {
     }
 
     /// Takes a name out that needs nothing any more.
-    pub(super) fn remove(&mut self, name: &Name) {
+    pub(super) fn remove(&mut self, name: &SessionKey) {
         if let Some(Waiting { key, .. }) = self.waiting.remove(name) {
             self.delays.remove(&key);
         }
     }
 
     /// The next name whose time has come, and how often it has failed; `None` while none waits.
-    pub(super) async fn next(&mut self) -> Option<(Name, u32)> {
+    pub(super) async fn next(&mut self) -> Option<(SessionKey, u32)> {
         let name = self.delays.next().await?.into_inner();
         let attempts = self.waiting.remove(&name).map_or(0, |waiting| waiting.attempts);
         Some((name, attempts))
@@ -72,18 +72,18 @@ impl Queue {
 mod tests {
     use std::time::Duration;
 
-    use super::{Name, Queue};
+    use super::{SessionKey, WorkQueue};
 
-    fn name(name: &str) -> Name {
-        Name { namespace: "hobbyfarm-system".to_owned(), name: name.to_owned() }
+    fn name(name: &str) -> SessionKey {
+        SessionKey { namespace: "hobbyfarm-system".to_owned(), name: name.to_owned() }
     }
 
     #[tokio::test]
     async fn a_name_waits_once_and_comes_when_its_time_has_come() {
-        let mut queue = Queue::default();
-        queue.put(name("later"), Duration::from_millis(20));
-        queue.put(name("now"), Duration::ZERO);
-        queue.put(name("now"), Duration::from_hours(1));
+        let mut queue = WorkQueue::default();
+        queue.enqueue(name("later"), Duration::from_millis(20));
+        queue.enqueue(name("now"), Duration::ZERO);
+        queue.enqueue(name("now"), Duration::from_hours(1));
         assert_eq!(queue.len(), 2);
         assert_eq!(queue.next().await, Some((name("now"), 0)));
         assert_eq!(queue.next().await, Some((name("later"), 0)));
@@ -92,9 +92,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_needs_nothing_any_more_does_not_come() {
-        let mut queue = Queue::default();
-        queue.put(name("a"), Duration::ZERO);
-        queue.put(name("b"), Duration::ZERO);
+        let mut queue = WorkQueue::default();
+        queue.enqueue(name("a"), Duration::ZERO);
+        queue.enqueue(name("b"), Duration::ZERO);
         queue.remove(&name("a"));
         assert_eq!(queue.next().await, Some((name("b"), 0)));
         assert_eq!(queue.len(), 0);
@@ -102,8 +102,8 @@ mod tests {
 
     #[tokio::test]
     async fn failures_are_counted() {
-        let mut queue = Queue::default();
-        queue.put_again(name("a"), 0);
+        let mut queue = WorkQueue::default();
+        queue.requeue(name("a"), 0);
         assert_eq!(queue.next().await, Some((name("a"), 1)));
     }
 }

@@ -7,14 +7,14 @@ use kube::api::{ApiResource, DynamicObject, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::material::{Data, Material};
-use super::state::{Bundle, Secret, Seen, Write};
+use super::secret_contents::{Data, SecretContents};
+use super::state::{Bundle, ObservedState, Secret, Write};
 use crate::cluster::client::FIELD_MANAGER;
 use crate::cluster::patch::{at_version, json_patch};
 
 /// What is looked after, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub struct ObjectNames {
     /// Of the Secret and the Service.
     pub namespace: String,
     /// `--tls-secret`.
@@ -25,20 +25,20 @@ pub struct Names {
 
 /// What came of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Done,
+pub(super) enum WriteOutcome {
+    Written,
     /// The object is another by now: somebody else was faster.
-    Outrun,
+    Conflict,
 }
 
 pub(super) struct Objects {
     secrets: Api<SecretObject>,
     configurations: [Api<DynamicObject>; 2],
-    names: Names,
+    names: ObjectNames,
 }
 
 impl Objects {
-    pub(super) fn new(client: &Client, names: Names) -> Self {
+    pub(super) fn new(client: &Client, names: ObjectNames) -> Self {
         let mutating = ApiResource::erase::<MutatingWebhookConfiguration>(&());
         let validating = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
         // Untyped: a patch must fit to what is stored, fields that this build does not know included.
@@ -47,7 +47,7 @@ impl Objects {
     }
 
     /// The bundles first, then the Secret: see [`super::state`].
-    pub(super) async fn see(&self) -> kube::Result<Seen> {
+    pub(super) async fn observe(&self) -> kube::Result<ObservedState> {
         let mut bundles = Vec::new();
         for (index, api) in self.configurations.iter().enumerate() {
             if let Some(object) = api.get_opt(&self.names.configuration).await? {
@@ -58,38 +58,38 @@ impl Objects {
             None => Secret::Absent(None),
             Some(object) => secret(version(&object), object.data.unwrap_or_default()),
         };
-        Ok(Seen { bundles, secret })
+        Ok(ObservedState { bundles, secret })
     }
 
-    pub(super) async fn write(&self, seen: &Seen, write: Write) -> kube::Result<Outcome> {
+    pub(super) async fn write(&self, observed: &ObservedState, write: Write) -> kube::Result<WriteOutcome> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let name = &self.names.configuration;
         let result = match write {
-            Write::Secret(None, material) => self.create(&material).await,
-            Write::Secret(Some(version), material) => {
-                let patch = json!([at_version(&version), {"op": "add", "path": "/data", "value": data(&material)}]);
+            Write::Secret(None, contents) => self.create(&contents).await,
+            Write::Secret(Some(version), contents) => {
+                let patch = json!([at_version(&version), {"op": "add", "path": "/data", "value": data(&contents)}]);
                 self.secrets.patch(&self.names.secret, &params, &json_patch(patch)?).await.map(drop)
             }
             Write::Bundle(index, version, pem) => {
                 let Some((api, bundle)) =
-                    self.configurations.get(index).zip(seen.bundles.iter().find(|b| b.index == index))
+                    self.configurations.get(index).zip(observed.bundles.iter().find(|b| b.index == index))
                 else {
-                    return Ok(Outcome::Outrun);
+                    return Ok(WriteOutcome::Conflict);
                 };
                 let patch = bundle_patch(&version, bundle.entries.len(), &pem);
                 api.patch(name, &params, &json_patch(patch)?).await.map(drop)
             }
         };
         match result {
-            Ok(()) => Ok(Outcome::Done),
+            Ok(()) => Ok(WriteOutcome::Written),
             // Another version, created by somebody else, or deleted.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Outcome::Outrun),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(WriteOutcome::Conflict),
             Err(error) => Err(error),
         }
     }
 
-    async fn create(&self, material: &Material) -> kube::Result<()> {
-        let mut object = SecretObject { data: Some(data(material)), ..SecretObject::default() };
+    async fn create(&self, contents: &SecretContents) -> kube::Result<()> {
+        let mut object = SecretObject { data: Some(data(contents)), ..SecretObject::default() };
         object.metadata.name = Some(self.names.secret.clone());
         let labels = [("app.kubernetes.io/name", "session-webhook"), ("app.kubernetes.io/part-of", "hobbyfarm")];
         object.metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
@@ -108,14 +108,14 @@ fn secret(version: String, data: std::collections::BTreeMap<String, ByteString>)
         return Secret::Absent(Some(version));
     }
     let data: Data = data.into_iter().map(|(key, ByteString(value))| (key, value)).collect();
-    match Material::read(&data) {
-        Ok(material) => Secret::Present { version, material },
+    match SecretContents::read(&data) {
+        Ok(contents) => Secret::Present { version, contents },
         Err(key) => Secret::Unreadable { version, key },
     }
 }
 
-fn data(material: &Material) -> std::collections::BTreeMap<String, ByteString> {
-    material.data().into_iter().map(|(key, value)| (key, ByteString(value))).collect()
+fn data(contents: &SecretContents) -> std::collections::BTreeMap<String, ByteString> {
+    contents.data().into_iter().map(|(key, value)| (key, ByteString(value))).collect()
 }
 
 /// The `caBundle` of each entry; empty where there is none.

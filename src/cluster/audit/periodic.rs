@@ -8,14 +8,14 @@ use kube::Client;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{LookError, Report, Scope, look};
+use super::{AuditError, Report, Scope, audit_sessions};
 use crate::cluster::backfill::Options;
-use crate::cluster::lease::{Leadership, leads, lost};
+use crate::cluster::lease::{Leadership, is_leader, leadership_lost};
 use crate::core::settings::Settings;
 use crate::metrics::{FindingLabels, Metrics};
 
-/// The auditor of one replica.
-pub struct Auditor {
+/// The audit of one replica.
+pub struct PeriodicAudit {
     client: Client,
     /// One for each namespace that is watched.
     scopes: Vec<Scope>,
@@ -25,8 +25,8 @@ pub struct Auditor {
     leadership: Leadership,
 }
 
-impl Auditor {
-    /// Does nothing before [`Auditor::run`], and nothing unless `leadership` says so.
+impl PeriodicAudit {
+    /// Does nothing before [`PeriodicAudit::run`], and nothing unless `leadership` says so.
     pub fn new(
         client: Client,
         options: &Options,
@@ -46,11 +46,11 @@ impl Auditor {
 
     /// Looks whenever this process leads, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        while self.leadership.wait_for(|until| leads(*until)).await.is_ok() {
+        while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             let mut leadership = self.leadership.clone();
             tokio::select! {
-                () = self.lead() => {}
-                () = lost(&mut leadership) => {}
+                () = self.run_as_leader() => {}
+                () = leadership_lost(&mut leadership) => {}
                 () = stop.cancelled() => return,
             }
             // What another replica tells now would be told twice.
@@ -59,13 +59,13 @@ impl Auditor {
         }
     }
 
-    async fn lead(&self) {
+    async fn run_as_leader(&self) {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.look().await {
-                Ok(report) => self.tell(&report),
+            match self.run_once().await {
+                Ok(report) => self.report(&report),
                 Err(error) => {
                     self.metrics.audit_errors.inc();
                     tracing::error!(error = error.to_string(), "the audit came to nothing");
@@ -74,26 +74,27 @@ impl Auditor {
         }
     }
 
-    async fn look(&self) -> Result<Report, LookError> {
+    async fn run_once(&self) -> Result<Report, AuditError> {
         let mut whole = Report::default();
         for scope in &self.scopes {
-            let Report { sessions, found, notes } = look(&self.client, scope, (self.clock)(), |_, _| {}).await?;
+            let Report { sessions, found, skipped } =
+                audit_sessions(&self.client, scope, (self.clock)(), |_, _| {}).await?;
             whole.sessions += sessions;
             whole.found.extend(found);
-            whole.notes.extend(notes);
+            whole.skipped.extend(skipped);
         }
         Ok(whole)
     }
 
-    fn tell(&self, report: &Report) {
+    fn report(&self, report: &Report) {
         for (finding, count) in report.by_kind() {
             let labels = FindingLabels { finding, severity: finding.severity().name() };
             self.metrics.audit_findings.get_or_create(&labels).set(number(count));
         }
         self.metrics.audit_sessions.set(number(report.sessions));
         self.metrics.audit_ended.set((self.clock)().as_second());
-        for note in report.notes.iter().filter(|note| note.is_a_gap) {
-            tracing::warn!(resource = note.what, reason = note.reason, "the audit could not look at everything");
+        for skipped in report.skipped.iter().filter(|skipped| skipped.may_hide_findings) {
+            tracing::warn!(resource = skipped.what, reason = skipped.reason, "the audit could not look at everything");
         }
         tracing::info!(sessions = report.sessions, findings = report.found.len(), "audit");
     }

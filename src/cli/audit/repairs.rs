@@ -5,11 +5,11 @@ use std::io::{BufRead, Write};
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::look::{BAD, GOOD, ODD};
-use crate::cluster::audit::fix::{Fixed, Fixer, candidates};
+use crate::cli::cluster::{BAD, GOOD, ODD};
+use crate::cluster::audit::fix::{FixOutcome, Fixer, candidates};
 use crate::core::admission::normalize::Edit;
-use crate::core::stored::finding::Found;
-use crate::core::text::one_line;
+use crate::core::stored::finding::SessionFinding;
+use crate::core::text::sanitize_line;
 
 /// Refusals of webhooks are under 500 characters, and the API server adds a few.
 const LONGEST_REASON: usize = 700;
@@ -35,11 +35,13 @@ struct Changed {
 }
 
 impl Fix {
-    fn new(namespace: &str, name: &str, fixed: Fixed) -> Self {
+    fn new(namespace: &str, name: &str, fixed: FixOutcome) -> Self {
         let (result, edits, reason) = match fixed {
-            Fixed::Written(edits) => ("mended", edits, None),
-            Fixed::Needless => ("needless", Vec::new(), None),
-            Fixed::Refused(reason) => ("refused", Vec::new(), Some(one_line(&reason, LONGEST_REASON).into_owned())),
+            FixOutcome::Written(edits) => ("mended", edits, None),
+            FixOutcome::NotNeeded => ("needless", Vec::new(), None),
+            FixOutcome::Refused(reason) => {
+                ("refused", Vec::new(), Some(sanitize_line(&reason, LONGEST_REASON).into_owned()))
+            }
         };
         let changed = |edit: Edit| Changed { field: edit.field.path(), value: edit.value };
         Self {
@@ -52,12 +54,12 @@ impl Fix {
     }
 
     /// Whether its times are usable now.
-    pub(super) fn is_mended(&self) -> bool {
+    pub(super) fn is_repaired(&self) -> bool {
         matches!(self.result, "mended" | "needless")
     }
 
     /// Whether it is about the Session of a finding.
-    pub(super) fn is_about(&self, found: &Found) -> bool {
+    pub(super) fn is_about(&self, found: &SessionFinding) -> bool {
         self.namespace == found.namespace && self.name == found.name
     }
 }
@@ -67,13 +69,13 @@ impl Fix {
 /// # Errors
 ///
 /// When nobody can be asked.
-pub(super) async fn mend(fixer: &Fixer<'_>, found: &[Found], yes: bool) -> anyhow::Result<Vec<Fix>> {
+pub(super) async fn repair(fixer: &Fixer<'_>, found: &[SessionFinding], yes: bool) -> anyhow::Result<Vec<Fix>> {
     let sessions = candidates(found);
     let mut err = anstream::stderr();
     let mut tried = Vec::with_capacity(sessions.len());
     for (namespace, name) in sessions {
         let fix = Fix::new(namespace, name, fixer.fix(namespace, name, true).await);
-        drop(tell(&mut err, &fix, true));
+        drop(write_fix(&mut err, &fix, true));
         tried.push(fix);
     }
     let writable = tried.iter().filter(|fix| fix.result == "mended").count();
@@ -81,7 +83,7 @@ pub(super) async fn mend(fixer: &Fixer<'_>, found: &[Found], yes: bool) -> anyho
     for fix in tried.iter_mut().filter(|fix| fix.result == "mended") {
         if may {
             *fix = Fix::new(&fix.namespace, &fix.name, fixer.fix(&fix.namespace, &fix.name, false).await);
-            drop(tell(&mut err, fix, false));
+            drop(write_fix(&mut err, fix, false));
         } else {
             fix.result = "not written";
         }
@@ -98,7 +100,7 @@ fn ask(err: &mut impl Write, sessions: usize) -> anyhow::Result<bool> {
 }
 
 /// What comes of a Session, or would.
-fn tell(err: &mut impl Write, fix: &Fix, dry_run: bool) -> std::io::Result<()> {
+fn write_fix(err: &mut impl Write, fix: &Fix, dry_run: bool) -> std::io::Result<()> {
     let Fix { namespace, name, result, changes, reason } = fix;
     let (style, word) = match (*result, dry_run) {
         ("mended", true) => (GOOD, "can be mended"),
