@@ -21,14 +21,14 @@ mod policy;
 mod webhooks;
 mod wrong;
 
-#[path = "../oracle/door.rs"]
-#[allow(dead_code, reason = "shared with tests/oracle")]
-mod door;
 #[path = "../support/recorded.rs"]
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod recorded;
 #[path = "../oracle/reviews.rs"]
 mod reviews;
+#[path = "../oracle/write_guard.rs"]
+#[allow(dead_code, reason = "shared with tests/oracle")]
+mod write_guard;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

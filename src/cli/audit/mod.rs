@@ -20,7 +20,7 @@ use crate::cluster::audit::{AuditError, Report, Scope, audit_sessions};
 use crate::cluster::client::connect_to_context;
 use crate::config::{ConfigArg, HumanDuration, RepairArgs, SessionArgs, object_name};
 use crate::core::settings::Settings;
-use crate::core::stored::finding::Found;
+use crate::core::stored::finding::SessionFinding;
 use crate::server::clock;
 
 const EXAMPLES: &str = "\
@@ -152,9 +152,9 @@ impl AuditArgs {
 
 /// What a gap hides may be anything, so without findings it is no clean bill.
 fn outcome(report: &Report, fixes: Option<&[repairs::Fix]>) -> Outcome {
-    let is_repaired = |found: &Found| {
+    let is_repaired = |found: &SessionFinding| {
         let mended = |fix: &repairs::Fix| fix.is_repaired() && fix.is_about(found);
-        found.finding.kind.is_about_times() && fixes.is_some_and(|fixes| fixes.iter().any(mended))
+        found.finding.kind.is_repaired_by_backfill() && fixes.is_some_and(|fixes| fixes.iter().any(mended))
     };
     if report.found.iter().any(|found| !is_repaired(found)) {
         Outcome::Found
@@ -178,7 +178,7 @@ async fn watch_findings(
     audit: &mut impl AsyncFnMut() -> Result<Report, AuditError>,
     interval: HumanDuration,
 ) -> anyhow::Result<Outcome> {
-    let mut known: HashSet<Found> = HashSet::new();
+    let mut known: HashSet<SessionFinding> = HashSet::new();
     let mut is_first = true;
     let mut ticks = tokio::time::interval(interval.unsigned());
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -202,7 +202,7 @@ async fn watch_findings(
         if is_first {
             print_skipped(&report);
         }
-        let found: HashSet<Found> = report.found.iter().cloned().collect();
+        let found: HashSet<SessionFinding> = report.found.iter().cloned().collect();
         let appeared = report.found.iter().filter(|found| !known.contains(*found));
         let gone = known.iter().filter(|known| !found.contains(*known));
         match output {

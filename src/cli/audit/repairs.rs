@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::cluster::audit::fix::{FixOutcome, Fixer, candidates};
 use crate::core::admission::normalize::Edit;
-use crate::core::stored::finding::Found;
-use crate::core::text::one_line;
+use crate::core::stored::finding::SessionFinding;
+use crate::core::text::sanitize_line;
 
 /// Refusals of webhooks are under 500 characters, and the API server adds a few.
 const LONGEST_REASON: usize = 700;
@@ -40,7 +40,7 @@ impl Fix {
             FixOutcome::Written(edits) => ("mended", edits, None),
             FixOutcome::NotNeeded => ("needless", Vec::new(), None),
             FixOutcome::Refused(reason) => {
-                ("refused", Vec::new(), Some(one_line(&reason, LONGEST_REASON).into_owned()))
+                ("refused", Vec::new(), Some(sanitize_line(&reason, LONGEST_REASON).into_owned()))
             }
         };
         let changed = |edit: Edit| Changed { field: edit.field.path(), value: edit.value };
@@ -59,7 +59,7 @@ impl Fix {
     }
 
     /// Whether it is about the Session of a finding.
-    pub(super) fn is_about(&self, found: &Found) -> bool {
+    pub(super) fn is_about(&self, found: &SessionFinding) -> bool {
         self.namespace == found.namespace && self.name == found.name
     }
 }
@@ -69,7 +69,7 @@ impl Fix {
 /// # Errors
 ///
 /// When nobody can be asked.
-pub(super) async fn repair(fixer: &Fixer<'_>, found: &[Found], yes: bool) -> anyhow::Result<Vec<Fix>> {
+pub(super) async fn repair(fixer: &Fixer<'_>, found: &[SessionFinding], yes: bool) -> anyhow::Result<Vec<Fix>> {
     let sessions = candidates(found);
     let mut err = anstream::stderr();
     let mut tried = Vec::with_capacity(sessions.len());

@@ -14,7 +14,7 @@ use crate::cluster::lease::{Leadership, is_leader};
 use crate::cluster::repair_planner::RepairPlanner;
 use crate::cluster::sessions::{Sessions, WriteOutcome, raw};
 use crate::core::session::Session;
-use crate::core::stored::backfill::{KeepAlive, Plan, Unparsable};
+use crate::core::stored::backfill::{KeepAlive, RepairPlan, Unparsable};
 use crate::metrics::{ActionLabel, Metrics};
 
 /// How many Sessions with a time that is kept are remembered, so that each is told of once.
@@ -66,7 +66,7 @@ impl<'a> Repairer<'a> {
         let raw = raw(session)?;
         let plan = self.planner.plan(&Session::read(&raw).ok()?);
         let is_new = || !plan.edits.is_empty() || !self.reported.contains(&SessionKey::of(session));
-        (plan != Plan::default() && is_new()).then(|| self.time_until_old_enough(session))
+        (plan != RepairPlan::default() && is_new()).then(|| self.time_until_old_enough(session))
     }
 
     /// How long until the Session is old enough.
@@ -87,7 +87,7 @@ impl<'a> Repairer<'a> {
         let Some(raw) = raw(&object) else { return RepairOutcome::NothingToDo };
         let Ok(session) = Session::read(&raw) else { return RepairOutcome::NothingToDo };
         let first = self.planner.plan(&session);
-        if first == Plan::default() {
+        if first == RepairPlan::default() {
             return RepairOutcome::NothingToDo;
         }
         let remaining = self.time_until_old_enough(&object);
@@ -126,7 +126,7 @@ impl<'a> Repairer<'a> {
         &self,
         name: &SessionKey,
         object: &DynamicObject,
-        plan: &Plan,
+        plan: &RepairPlan,
         keep_alive: &KeepAlive,
     ) -> RepairOutcome {
         let fields: Vec<_> = plan.edits.iter().map(|edit| edit.field.path()).collect();
@@ -144,7 +144,7 @@ impl<'a> Repairer<'a> {
         RepairOutcome::Repaired
     }
 
-    async fn record_unreadable_time(&mut self, name: &SessionKey, object: &DynamicObject, plan: &Plan) {
+    async fn record_unreadable_time(&mut self, name: &SessionKey, object: &DynamicObject, plan: &RepairPlan) {
         if self.reported.len() >= MAX_REPORTED {
             self.reported.clear();
         }
@@ -159,7 +159,7 @@ impl<'a> Repairer<'a> {
         }
     }
 
-    fn count_unparsable(&self, plan: &Plan, action: &'static str) {
+    fn count_unparsable(&self, plan: &RepairPlan, action: &'static str) {
         let found = u64::try_from(plan.unparsable.len()).unwrap_or_default();
         if found > 0 {
             self.metrics.backfill_unparsable.get_or_create(&ActionLabel { action }).inc_by(found);
