@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::process::Stdio;
 
+use axum::http::Method;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
@@ -13,7 +15,8 @@ use crate::objects::{
     ADMISSION, Deletions, WEBHOOKS, collection, configuration, deployment, names, read, replica_sets,
 };
 use crate::process::eventually;
-use crate::replica::Replica;
+use crate::replica::{Replica, runs_as};
+use crate::verbs::accepts;
 use crate::world::{Engine, NAMESPACE, PATIENCE, RELEASE, World, chart, repository};
 use crate::writer::{HOBBYFARM, Request};
 
@@ -39,6 +42,7 @@ scenarios![
     a_second_release_of_the_same_names_is_refused,
     two_releases_guard_the_sessions_of_two_hobbyfarms,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
+    helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind,
     the_objects_on_the_page_about_gitops_are_accepted,
     each_account_may_do_what_the_page_about_rights_says_and_nothing_else,
 ];
@@ -408,4 +412,46 @@ fn dry_run_of_a_session(world: &World, namespace: &str, user: &[&str]) -> Outcom
     });
     let create = ["create", "--dry-run=server", "--as-group=system:masters", "-f", "-"];
     world.kubectl.run_on(&[&create, user].concat(), &[session])
+}
+
+/// This cluster has no kubelet: the test does what the pod says, and tells the API server what came of it.
+async fn helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind(world: &World) {
+    world.make_namespace().await;
+    install(world, &["--set=doctor.wait=1s"]);
+    let before = world.inventory();
+    let path = collection("v1", "pods") + "/session-webhook-doctor-test";
+    for is_sound in [false, true] {
+        let mut helm = world.helm_command(&["test", RELEASE, "--timeout=60s"]);
+        let helm = helm.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pod = eventually("there is a pod that has not run", PATIENCE, async || {
+            let reply = world.admin.sends(&Request::get(&path)).await;
+            (reply.code == 200 && reply.body["status"]["phase"] == "Pending").then_some(reply.body)
+        })
+        .await;
+        let phase = if is_sound {
+            "Succeeded"
+        } else {
+            // No pod answers here, which is what the real program has to find, with the rights that it has for this.
+            let (code, said) = runs_as(world, &pod).await;
+            assert_eq!(code, Some(1), "{said}");
+            for part in ["✔ validating-configuration", "✘ endpoints", "→ "] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+            assert!(!said.contains("may not"), "a right is missing: {said}");
+            "Failed"
+        };
+        let mut ended = pod;
+        ended["status"]["phase"] = Value::from(phase);
+        accepts(&world.admin, Request::new(Method::PUT, format!("{path}/status"), Some(ended))).await;
+        let output = helm.wait_with_output().unwrap();
+        assert_eq!(output.status.success(), is_sound, "{}", String::from_utf8_lossy(&output.stderr));
+        if !is_sound {
+            // Its log stays to be read until the next test.
+            let left: Vec<_> = world.inventory().difference(&before).cloned().collect();
+            assert_eq!(left, [format!("Pod {NAMESPACE}/session-webhook-doctor-test")]);
+        }
+    }
+    world.is_as_it_was(&before).await;
+    uninstall(world);
+    world.remove_namespace();
 }

@@ -132,3 +132,27 @@ kustomize's (which leaves the name out of it), so that both ways of installing m
 {{- $hash = $hash | replace "0" "g" | replace "1" "h" | replace "3" "k" | replace "a" "m" | replace "e" "t" }}
 {{- printf "%s-%s" (include "session-webhook.name" .) $hash }}
 {{- end }}
+
+{{/* A pod that asks doctor once. */}}
+{{- define "session-webhook.doctor-pod" -}}
+serviceAccountName: {{ include "session-webhook.name" . }}-doctor
+enableServiceLinks: false
+restartPolicy: Never
+{{- include "session-webhook.pod-placement" . }}
+securityContext:
+  {{- toYaml (omit .Values.podSecurityContext "fsGroup") | nindent 2 }}
+containers:
+  - name: doctor
+    image: {{ include "session-webhook.image" . }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    args:
+      - doctor
+      - --wait={{ .Values.doctor.wait }}
+      {{- with .Values.fullnameOverride }}
+      - --webhook-configuration={{ . }}
+      {{- end }}
+    resources:
+      {{- toYaml .Values.doctor.resources | nindent 6 }}
+    securityContext:
+      {{- toYaml .Values.securityContext | nindent 6 }}
+{{- end }}
