@@ -14,7 +14,9 @@ use crate::helm::{chart, refusal, template};
 use crate::render::{Rendered, default, root};
 
 fn deployment(rendered: &Rendered) -> Deployment {
-    rendered.the_named("Deployment", "session-webhook")
+    let is_the_webhooks = |object: &&Value| !object["metadata"]["name"].as_str().unwrap().ends_with("-audit");
+    let found = rendered.of_kind("Deployment").find(is_the_webhooks).unwrap();
+    serde_json::from_value(found.clone()).unwrap()
 }
 
 fn pod(rendered: &Rendered) -> PodSpec {
@@ -302,6 +304,45 @@ fn without_roles_of_the_chart_there_is_none_at_all() {
         assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
     }
     assert_eq!(rendered.of_kind("ServiceAccount").count(), 3);
+}
+
+#[test]
+fn another_name_is_the_name_of_every_object_and_the_program_is_told() {
+    let everything = ["--values", crate::types::EVERYTHING];
+    let more = "--set=certificate.source=self-managed,guard=policy-and-webhook,fullnameOverride=second";
+    let rendered = template(&[&everything[..], &[more]].concat());
+    for object in &rendered.objects {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        assert!(name == "second" || name.starts_with("second-"), "{}: {name}", object["kind"]);
+    }
+    let serve: ServeArgs = as_the_program_reads_it(&rendered);
+    let options = format!("{serve:?}");
+    for told in ["second-self-managed", r#"tls_service: "second""#, r#"webhook_configuration: "second""#] {
+        assert!(options.contains(told), "{told}: {options}");
+    }
+    let backfill: BackfillArgs = as_the_program_reads_it(&rendered);
+    assert_eq!(backfill.controllers().unwrap().options.lease, "second-backfill");
+    let pods = &rendered.named("Deployment", "second")["spec"]["template"]["metadata"]["labels"];
+    let service = rendered.named("Service", "second")["spec"]["selector"].as_object().unwrap();
+    assert!(service.iter().all(|(key, value)| pods[key] == *value));
+    let binding = rendered.named("ValidatingAdmissionPolicyBinding", "second");
+    assert_eq!(binding["spec"]["policyName"], "second");
+    let secrets = &rendered.named("Role", "second")["rules"][0]["resourceNames"];
+    assert_eq!(secrets, &json!(["second-self-managed"]));
+}
+
+#[test]
+fn the_namespaces_that_are_guarded_are_those_of_webhooks_and_policy() {
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": "hobbyfarm-system"}});
+    let value = format!("--set-json=webhooks.namespaceSelector={selector}");
+    let rendered = template(&[&value, "--set=guard=policy-and-webhook"]);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        for entry in rendered.of_kind(kind).flat_map(|object| object["webhooks"].as_array().unwrap()) {
+            assert_eq!(entry["namespaceSelector"], selector);
+        }
+    }
+    let policy = rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook");
+    assert_eq!(policy["spec"]["matchConstraints"]["namespaceSelector"], selector);
 }
 
 #[test]
