@@ -495,7 +495,7 @@ async fn an_api_server_tells_what_the_alerts_on_it_ask_for(world: &World) {
         r#"fail_open_count{name="mutate.session-webhook.hobbyfarm.io""#,
         r#"fail_open_count{name="validate-hobbyfarm.session-webhook.hobbyfarm.io""#,
         r#"admission_duration_seconds_bucket{name="validate.session-webhook.hobbyfarm.io""#,
-        r#"policy_check_total{enforcement_action="deny",error_type="no_error",policy="hobbyfarm-session-webhook""#,
+        r#"policy_check_total{enforcement_action="deny",error_type="invalid_error",policy="hobbyfarm-session-webhook""#,
     ] {
         assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:#?}");
     }
