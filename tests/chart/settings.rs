@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
+use session_webhook::core::installation::{Writers, match_expression};
 use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
@@ -96,11 +97,12 @@ fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
     for (pattern, user) in settings.service_accounts.iter().zip(users) {
         assert!(pattern.matches(&Requester::parse(user)), "{user}");
     }
-    let is_hobbyfarm =
-        format!("has(request.userInfo.uid) && request.userInfo.username in [ '{}', '{}']", users[0], users[1]);
+    let users = users.map(str::to_owned);
     let webhooks = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
-    assert_eq!(webhooks[0]["matchConditions"][0]["expression"], format!("!({is_hobbyfarm})"));
-    assert_eq!(webhooks[1]["matchConditions"][0]["expression"], is_hobbyfarm);
+    for (number, writers) in [Writers::Others, Writers::HobbyFarmAndGarbageCollectors].into_iter().enumerate() {
+        let expected = match_expression(writers, &users).unwrap().replace(" in [", " in [ ");
+        assert_eq!(webhooks[number]["matchConditions"][0]["expression"], expected);
+    }
 }
 
 #[rstest]

@@ -96,7 +96,7 @@ fn an_outage_locks_out_everybody_but_hobbyfarm_and_a_missed_repair_refuses_nobod
         [
             (ConfigurationKind::Mutating, Writers::All, "Ignore"),
             (ConfigurationKind::Validating, Writers::Others, "Fail"),
-            (ConfigurationKind::Validating, Writers::HobbyFarm, "Ignore"),
+            (ConfigurationKind::Validating, Writers::HobbyFarmAndGarbageCollectors, "Ignore"),
         ]
     );
     for (entry, webhook) in entries() {
