@@ -17,23 +17,23 @@ use crate::config::{LogArgs, LogFormat};
 
 /// Lines that may wait for whoever reads them: a megabyte of usual ones, some ten of the longest that clients can cause. Further ones
 /// are lost, and counted.
-const WAITING_LINES: usize = 2_000;
+const MAX_BUFFERED_LINES: usize = 2_000;
 
 /// After it has written what was there the thread rests for so long: a flood of lines wakes it once for many of them, and not for each,
 /// which costs more than the line.
-const REST: Duration = Duration::from_millis(2);
+const BATCH_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Standard error. Its flush is the end of what was there to write.
-struct Paced(BufWriter<Stderr>);
+struct BatchedStderr(BufWriter<Stderr>);
 
-impl Write for Paced {
+impl Write for BatchedStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let written = self.0.flush();
-        thread::sleep(REST);
+        thread::sleep(BATCH_INTERVAL);
         written
     }
 }
@@ -53,9 +53,9 @@ pub fn lost_lines() -> u64 {
 pub fn init(args: &LogArgs) -> Result<WorkerGuard, TryInitError> {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
-        .buffered_lines_limit(WAITING_LINES)
+        .buffered_lines_limit(MAX_BUFFERED_LINES)
         .thread_name("logs")
-        .finish(Paced(BufWriter::new(io::stderr())));
+        .finish(BatchedStderr(BufWriter::new(io::stderr())));
     LOST.get_or_init(|| writer.error_counter());
     // The level was checked by its value parser.
     let filter = EnvFilter::builder().parse_lossy(&args.log_level);

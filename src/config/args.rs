@@ -157,23 +157,23 @@ impl PolicyArgs {
         })
     }
 
-    /// What is accepted but opens the door wider than most people want, one line each, for the log at start.
-    pub fn doubts(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
+    /// What is accepted but lets more people write than most people want, one line each, for the log at start.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
         for pattern in &self.service_account {
             if pattern.admits_every_namespace() {
-                doubts.push(format!(
+                warnings.push(format!(
                     "--service-account {pattern} admits accounts of every namespace: whoever may create one may write Sessions"
                 ));
             }
             if pattern.admits_default_account() {
-                doubts.push(format!(
+                warnings.push(format!(
                     "--service-account {pattern} admits the account `default`, which every pod without an account of its \
                      own uses; name HobbyFarm's accounts instead"
                 ));
             }
         }
-        doubts
+        warnings
     }
 }
 

@@ -152,10 +152,10 @@ pub(super) async fn answer_request(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     #[cfg(feature = "traces")]
-    let asked = crate::traces::asked(&request);
+    let span = crate::traces::begin_request_span(&request);
     let response = app.respond(request).await;
     #[cfg(feature = "traces")]
-    let response = asked.answered(response).await;
+    let response = span.end_with_response(response).await;
     Ok(response)
 }
 

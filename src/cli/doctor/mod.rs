@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use axum::http::Uri;
 use clap::{Args, ValueEnum};
 
+use super::cluster::{ClusterArgs, Outcome};
 use super::fail;
-use super::look::{ClusterArgs, Outcome};
-use crate::cluster::client::{connect_to, server};
+use crate::cluster::client::{connect_to_context, server_address};
 use crate::cluster::doctor::{Standpoint, gather};
 use crate::config::{Environment, HumanDuration, object_name};
 use crate::core::doctor::{Check, Names, Status, examine};
@@ -90,7 +90,7 @@ impl Doctor {
             Ok(outcome) => outcome.into(),
             Err(error) => {
                 fail(&format_args!("{error:#}"));
-                Outcome::CouldNotLook.into()
+                Outcome::Incomplete.into()
             }
         }
     }
@@ -98,8 +98,8 @@ impl Doctor {
     async fn look(self, own: OwnServer) -> Result<Outcome> {
         let Self { output, wait, namespace, tls_service, webhook_configuration, cluster } = self;
         let names = Names { configuration: webhook_configuration, namespace, service: tls_service };
-        let (client, _) = connect_to(cluster.context.as_deref()).await?;
-        let standpoint = own.standpoint(&server(cluster.context.as_deref()).await?);
+        let (client, _) = connect_to_context(cluster.context.as_deref()).await?;
+        let standpoint = own.standpoint(&server_address(cluster.context.as_deref()).await?);
         let end = wait.map(|wait| Instant::now() + wait.unsigned());
         let mut progress = Progress::new();
         let checks = loop {
@@ -108,7 +108,7 @@ impl Doctor {
             match facts {
                 Ok(facts) => {
                     let checks = examine(&facts);
-                    if over || outcome(&checks) == Outcome::Clean {
+                    if over || outcome(&checks) == Outcome::NothingFound {
                         break checks;
                     }
                     progress.waits_for(&checks);
@@ -151,11 +151,11 @@ impl OwnServer {
 /// The worst of it: what could not be looked at may be worse than what was found.
 fn outcome(checks: &[Check]) -> Outcome {
     let of = |check: &Check| match check.status {
-        Status::Sound | Status::Questionable | Status::Skipped => Outcome::Clean,
+        Status::Sound | Status::Questionable | Status::Skipped => Outcome::NothingFound,
         Status::Faulty => Outcome::Found,
-        Status::Unknown => Outcome::CouldNotLook,
+        Status::Unknown => Outcome::Incomplete,
     };
-    checks.iter().map(of).max().unwrap_or(Outcome::CouldNotLook)
+    checks.iter().map(of).max().unwrap_or(Outcome::Incomplete)
 }
 
 /// One line on the terminal, which is written over.

@@ -8,7 +8,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::super::log::{LONGEST_NAME, Throttle};
 use super::names;
-use crate::core::text::one_line;
+use crate::core::text::sanitize_line;
 
 /// Which clients are answered.
 pub(in super::super) struct ClientPolicy {
@@ -50,7 +50,7 @@ impl ClientPolicy {
         let is_allowed = shown.iter().any(|name| self.names.contains(name));
         if let (false, Some(suppressed)) = (is_allowed, self.complaints.pass()) {
             let names = shown.join(", ");
-            let names = &*one_line(&names, LONGEST_NAME);
+            let names = &*sanitize_line(&names, LONGEST_NAME);
             tracing::warn!(names, suppressed, "client certificate is not among those of --client-name");
         }
         is_allowed
