@@ -1,5 +1,6 @@
 //! What is measured: one struct, labels from closed sets, so that no client can make the process grow.
 
+mod connections;
 mod labels;
 mod registrar;
 
@@ -10,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::connections::ConnectionMetrics;
 pub use self::labels::{
     ActionLabel, ClosedLabel, FindingLabels, LoadLabel, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel,
     StepLabels, WebhookLabel,
