@@ -1,4 +1,4 @@
-//! `policy`: the door as a `ValidatingAdmissionPolicy`.
+//! `policy`: who may write, as a `ValidatingAdmissionPolicy`.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::core::policy_twin::admission_policy::objects;
 const WIDTH: usize = 110;
 
 const EXAMPLES: &str = "\
-The API server evaluates it by itself (Kubernetes 1.30 and later), so the door stays closed with every pod of the webhook
+The API server evaluates it by itself (Kubernetes 1.30 and later), so people stay refused with every pod of the webhook
 gone. It holds who may write, no more: it repairs nothing, sets no times, and does not look at what HobbyFarm writes.
 Which options it has no use for: --dialect, --invariants and the timeouts.
 

@@ -6,9 +6,9 @@ use kube::Client;
 use super::keep_alive_duration;
 use super::sessions::StoredSession;
 use crate::core::admission::normalize::Timeouts;
-use crate::core::session::{Session, dialect};
+use crate::core::session::{Session, detect_dialect};
 use crate::core::settings::Settings;
-use crate::core::stored::backfill::{KeepAlive, Plan, Unparsable, plan};
+use crate::core::stored::backfill::{KeepAlive, RepairPlan, Unparsable, plan_repair};
 
 #[derive(Clone, Copy)]
 pub(super) struct RepairPlanner<'a> {
@@ -20,7 +20,7 @@ pub(super) struct RepairPlanner<'a> {
 
 impl RepairPlanner<'_> {
     /// With `--session-timeout`.
-    pub(super) fn plan(&self, session: &Session<'_>) -> Plan {
+    pub(super) fn plan(&self, session: &Session<'_>) -> RepairPlan {
         self.plan_for_timeout(session, self.settings.session_timeout)
     }
 
@@ -30,8 +30,8 @@ impl RepairPlanner<'_> {
         client: &Client,
         namespace: &str,
         session: &Session<'_>,
-        first: Plan,
-    ) -> (Plan, KeepAlive) {
+        first: RepairPlan,
+    ) -> (RepairPlan, KeepAlive) {
         let keep_alive = keep_alive_duration::read(client, namespace, session).await;
         let plan = match keep_alive {
             KeepAlive::Lasts(timeout) => self.plan_for_timeout(session, timeout),
@@ -45,9 +45,9 @@ impl RepairPlanner<'_> {
         Session::read(stored.raw()).is_ok_and(|session| self.plan(&session).edits.is_empty())
     }
 
-    fn plan_for_timeout(&self, session: &Session<'_>, timeout: SignedDuration) -> Plan {
-        let dialect = self.settings.dialect.unwrap_or_else(|| dialect(session, None));
+    fn plan_for_timeout(&self, session: &Session<'_>, timeout: SignedDuration) -> RepairPlan {
+        let dialect = self.settings.dialect.unwrap_or_else(|| detect_dialect(session, None));
         let timeouts = Timeouts { session: timeout, pause: self.settings.pause_timeout };
-        plan(session, dialect, timeouts, self.unparsable, (self.clock)().into())
+        plan_repair(session, dialect, timeouts, self.unparsable, (self.clock)().into())
     }
 }

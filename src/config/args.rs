@@ -176,7 +176,7 @@ impl PolicyArgs {
         })
     }
 
-    /// What is accepted but opens the door wider than most people want, one line each, for the log at start.
+    /// What is accepted but lets more people write than most people want, one line each, for the log at start.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for pattern in &self.service_account {

@@ -92,7 +92,7 @@ pub fn process_environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// One option's value from external the command line.
+/// One option's value from the environment or the file.
 struct ExternalValue {
     origin: String,
     arguments: Vec<OsString>,

@@ -62,10 +62,9 @@ fn the_pod_has_a_token_and_mounts_no_secret() {
     assert_eq!((volumes, mounts), (vec!["config".to_owned()], vec!["config"]));
     let args = pod.containers[0].args.as_ref().unwrap();
     assert_eq!(args.last().map(String::as_str), Some("--tls=self-managed"));
-    // Of the program's two objects the names alone, so that they go with the rest.
+    // The name alone, so that it goes with the rest.
     let secret = rendered.named("Secret", &default("tls-secret"));
     assert_eq!((secret.get("data"), secret.get("stringData")), (None, None));
-    assert_eq!(rendered.named("Lease", &default("backfill-lease")).get("spec"), None);
 }
 
 #[test]

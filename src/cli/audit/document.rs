@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::repairs::Fix;
 use crate::cluster::audit::Report;
-use crate::core::stored::finding::Found;
+use crate::core::stored::finding::SessionFinding;
 
 /// One look.
 #[derive(Serialize)]
@@ -64,8 +64,8 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Finding<'a> {
-    pub(super) fn new(found: &'a Found) -> Self {
-        let Found { namespace, name, finding } = found;
+    pub(super) fn new(found: &'a SessionFinding) -> Self {
+        let SessionFinding { namespace, name, finding } = found;
         Self {
             severity: finding.severity().name(),
             kind: finding.kind.name(),
@@ -80,11 +80,11 @@ impl<'a> Finding<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(super) fn appeared(time: Timestamp, found: &'a Found) -> Self {
+    pub(super) fn appeared(time: Timestamp, found: &'a SessionFinding) -> Self {
         Self { time, what: "appeared", finding: Finding::new(found) }
     }
 
-    pub(super) fn gone(time: Timestamp, found: &'a Found) -> Self {
+    pub(super) fn gone(time: Timestamp, found: &'a SessionFinding) -> Self {
         Self { time, what: "gone", finding: Finding::new(found) }
     }
 }

@@ -21,7 +21,7 @@ use crate::cluster::audit::{AuditError, Report, Scope, audit_sessions};
 use crate::cluster::client::{ApiServer, connect};
 use crate::config::{ConfigArg, HumanDuration, RepairArgs, SessionArgs, object_name};
 use crate::core::settings::Settings;
-use crate::core::stored::finding::Found;
+use crate::core::stored::finding::SessionFinding;
 use crate::server::clock;
 
 const EXAMPLES: &str = "\
@@ -177,9 +177,9 @@ async fn audit(server: &ApiServer, scope: &Scope) -> anyhow::Result<Report> {
 
 /// What a gap hides may be anything, so without findings it is no clean bill.
 fn outcome(report: &Report, fixes: Option<&[repairs::Fix]>) -> Outcome {
-    let is_repaired = |found: &Found| {
+    let is_repaired = |found: &SessionFinding| {
         let mended = |fix: &repairs::Fix| fix.is_repaired() && fix.is_about(found);
-        found.finding.kind.is_about_times() && fixes.is_some_and(|fixes| fixes.iter().any(mended))
+        found.finding.kind.is_repaired_by_backfill() && fixes.is_some_and(|fixes| fixes.iter().any(mended))
     };
     if report.found.iter().any(|found| !is_repaired(found)) {
         Outcome::Found
@@ -202,7 +202,7 @@ async fn watch_findings(
     output: Output,
     audit: &mut impl AsyncFnMut() -> anyhow::Result<Report>,
     interval: HumanDuration,
-    known: &mut HashSet<Found>,
+    known: &mut HashSet<SessionFinding>,
 ) -> anyhow::Result<Outcome> {
     let mut is_first = true;
     let mut ticks = tokio::time::interval(interval.unsigned());
@@ -221,7 +221,7 @@ async fn watch_findings(
         if is_first {
             print_skipped(&report);
         }
-        let found: HashSet<Found> = report.found.iter().cloned().collect();
+        let found: HashSet<SessionFinding> = report.found.iter().cloned().collect();
         let appeared = report.found.iter().filter(|found| !known.contains(*found));
         let gone = known.iter().filter(|known| !found.contains(*known));
         match output {

@@ -9,8 +9,8 @@ use crate::cli::cluster::{BAD, GOOD, ODD, attempt};
 use crate::cluster::audit::fix::{FixOutcome, Fixer, candidates};
 use crate::cluster::client::ApiServer;
 use crate::core::admission::normalize::Edit;
-use crate::core::stored::finding::Found;
-use crate::core::text::one_line;
+use crate::core::stored::finding::SessionFinding;
+use crate::core::text::sanitize_line;
 
 /// Refusals of webhooks are under 500 characters, and the API server adds a few.
 const LONGEST_REASON: usize = 700;
@@ -42,7 +42,7 @@ impl Fix {
             FixOutcome::NotNeeded => ("needless", Vec::new(), None),
             FixOutcome::Gone => ("gone", Vec::new(), None),
             FixOutcome::Refused(reason) => {
-                ("refused", Vec::new(), Some(one_line(&reason, LONGEST_REASON).into_owned()))
+                ("refused", Vec::new(), Some(sanitize_line(&reason, LONGEST_REASON).into_owned()))
             }
         };
         let changed = |edit: Edit| Changed { field: edit.field.path(), value: edit.value };
@@ -61,7 +61,7 @@ impl Fix {
     }
 
     /// Whether it is about the Session of a finding.
-    pub(super) fn is_about(&self, found: &Found) -> bool {
+    pub(super) fn is_about(&self, found: &SessionFinding) -> bool {
         self.namespace == found.namespace && self.name == found.name
     }
 }
@@ -74,7 +74,7 @@ impl Fix {
 pub(super) async fn repair(
     server: &ApiServer,
     fixer: &Fixer<'_>,
-    found: &[Found],
+    found: &[SessionFinding],
     yes: bool,
 ) -> anyhow::Result<Vec<Fix>> {
     let sessions = candidates(found);

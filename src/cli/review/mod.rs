@@ -21,7 +21,7 @@ use crate::core::admission::patch::patch;
 use crate::core::admission::policy::Policy;
 use crate::core::admission::response::respond;
 use crate::core::admission::review::{Object, Review, ReviewError, Webhook, object};
-use crate::core::text::{one_line, quote};
+use crate::core::text::{quote, sanitize_line};
 use crate::server::clock;
 
 /// Every review is allowed.
@@ -150,7 +150,7 @@ fn answer(policy: &Policy, webhook: Option<Webhook>, body: &[u8], now: Timestamp
 
 /// Who does what to which object.
 fn subject(review: &Review<'_>) -> String {
-    let path = [&review.resource.resource, &review.sub_resource].map(|part| one_line(part, 60)).join("/");
+    let path = [&review.resource.resource, &review.sub_resource].map(|part| sanitize_line(part, 60)).join("/");
     let user = quote(&review.user_info.username, 100);
     format!("{} of {} {} by {user}", review.operation_name(), path.trim_end_matches('/'), review.object_name())
 }

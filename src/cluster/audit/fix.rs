@@ -10,8 +10,8 @@ use crate::cluster::repair_planner::RepairPlanner;
 use crate::cluster::sessions::{Sessions, WriteOutcome};
 use crate::core::admission::normalize::Edit;
 use crate::core::session::Session;
-use crate::core::stored::backfill::{Plan, Unparsable};
-use crate::core::stored::finding::Found;
+use crate::core::stored::backfill::{RepairPlan, Unparsable};
+use crate::core::stored::finding::SessionFinding;
 
 /// Attempts at one Session that others write as well.
 const ATTEMPTS: usize = 3;
@@ -83,7 +83,7 @@ impl<'a> Fixer<'a> {
             let kept = || FixOutcome::Refused("--backfill-unparsable=false leaves what nobody can read".to_owned());
             return Ok(Some(if stays { kept() } else { FixOutcome::NotNeeded }));
         }
-        let (Plan { edits, status_is_missing, .. }, _) =
+        let (RepairPlan { edits, status_is_missing, .. }, _) =
             self.planner.plan_with_keep_alive(self.client, namespace, &session, first).await;
         Ok(match sessions.write(&object, &edits, status_is_missing, dry_run).await? {
             WriteOutcome::Stored(stored) if self.planner.is_repaired(&stored) => Some(FixOutcome::Written(edits)),
@@ -101,10 +101,10 @@ impl<'a> Fixer<'a> {
 }
 
 /// The Sessions among these that can be mended, each once: namespace and name.
-pub fn candidates(found: &[Found]) -> Vec<(&str, &str)> {
+pub fn candidates(found: &[SessionFinding]) -> Vec<(&str, &str)> {
     let mut sessions: Vec<_> = found
         .iter()
-        .filter(|found| found.finding.kind.is_about_times())
+        .filter(|found| found.finding.kind.is_repaired_by_backfill())
         .map(|found| (found.namespace.as_str(), found.name.as_str()))
         .collect();
     sessions.sort_unstable();

@@ -17,7 +17,7 @@ use crate::core::admission::review::RESOURCE;
 use crate::core::session::Session;
 use crate::core::settings::Settings;
 use crate::core::stored::audit::Audit;
-use crate::core::stored::finding::{FindingKind, Found};
+use crate::core::stored::finding::{FindingKind, SessionFinding};
 
 /// More findings than this of things that are gone are not asked about a second time.
 const MAX_CONFIRMATIONS: usize = 1000;
@@ -39,7 +39,7 @@ pub struct Report {
     /// How many Sessions were judged.
     pub sessions: u64,
     /// What is wrong with them.
-    pub found: Vec<Found>,
+    pub found: Vec<SessionFinding>,
     /// What could not be looked at.
     pub skipped: Vec<SkippedResource>,
 }
@@ -169,14 +169,14 @@ async fn audit_once(
 }
 
 /// The worst first, then by name.
-fn key(found: &Found) -> impl Ord {
-    let Found { namespace, name, finding } = found;
+fn key(found: &SessionFinding) -> impl Ord {
+    let SessionFinding { namespace, name, finding } = found;
     (finding.severity(), finding.kind, namespace.clone(), name.clone(), finding.field.clone())
 }
 
 /// Drops what has come into being since it was not found.
-async fn confirm_dangling(client: &Client, versions: &HashMap<String, String>, found: &mut Vec<Found>) {
-    let is_about_a_name = |found: &Found| found.finding.kind == FindingKind::DanglingReference;
+async fn confirm_dangling(client: &Client, versions: &HashMap<String, String>, found: &mut Vec<SessionFinding>) {
+    let is_about_a_name = |found: &SessionFinding| found.finding.kind == FindingKind::DanglingReference;
     if found.iter().filter(|found| is_about_a_name(found)).count() > MAX_CONFIRMATIONS {
         return;
     }

@@ -12,8 +12,8 @@ use super::{AuditError, SkippedResource};
 use crate::cluster::client::describe;
 use crate::cluster::pages::Listing;
 use crate::core::admission::review::GROUP;
-use crate::core::stored::audit::{Reference, Surroundings};
-use crate::core::stored::finding::Found;
+use crate::core::stored::audit::{Reference, ReferencedObjects};
+use crate::core::stored::finding::SessionFinding;
 
 /// Scenarios carry the text of their steps: fewer of them are asked for at once.
 const LARGE_PAGE: u32 = 50;
@@ -71,8 +71,8 @@ pub(super) async fn read(
     client: &Client,
     versions: &HashMap<String, String>,
     namespace: Option<&str>,
-) -> Result<(Surroundings, Vec<SkippedResource>), AuditError> {
-    let (mut surroundings, mut skipped) = (Surroundings::default(), Vec::new());
+) -> Result<(ReferencedObjects, Vec<SkippedResource>), AuditError> {
+    let (mut surroundings, mut skipped) = (ReferencedObjects::default(), Vec::new());
     for reference in Reference::ALL {
         let resource = reference.resource();
         let Some(version) = versions.get(resource) else {
@@ -103,7 +103,7 @@ pub(super) async fn read(
             .await;
         match result {
             Ok(()) => {
-                surroundings.look_at(reference);
+                surroundings.mark_listed(reference);
                 for (namespace, name, duration) in objects {
                     surroundings.add(reference, &namespace, name, duration);
                 }
@@ -122,7 +122,7 @@ pub(super) async fn read(
 }
 
 /// Whether what a Session names is really not there: it may have come into being after [`read`].
-pub(super) async fn is_dangling(client: &Client, versions: &HashMap<String, String>, found: &Found) -> bool {
+pub(super) async fn is_dangling(client: &Client, versions: &HashMap<String, String>, found: &SessionFinding) -> bool {
     let reference = Reference::ALL.into_iter().find(|reference| reference.path() == found.finding.field);
     // What a quote escapes is in no name that could exist.
     let name: Option<String> = serde_json::from_str(&found.finding.value).ok();

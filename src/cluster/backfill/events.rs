@@ -9,7 +9,7 @@ use crate::cluster::client::{FIELD_MANAGER, describe};
 use crate::cluster::sessions::StoredSession;
 use crate::core::admission::normalize::Edit;
 use crate::core::session::Field;
-use crate::core::stored::backfill::Plan;
+use crate::core::stored::backfill::RepairPlan;
 use crate::core::text::quote;
 
 /// Longest note that an API server takes.
@@ -29,7 +29,7 @@ impl EventRecorder {
     }
 
     /// What was set, and what stood there before where nobody could read it.
-    pub(super) async fn record_repair(&self, session: &StoredSession, plan: &Plan) {
+    pub(super) async fn record_repair(&self, session: &StoredSession, plan: &RepairPlan) {
         for (field, before) in &plan.unparsable {
             if let Some(edit) = plan.edits.iter().find(|edit| edit.field == *field) {
                 let (path, after) = (field.path(), value(edit));
@@ -46,7 +46,7 @@ impl EventRecorder {
     }
 
     /// What nobody can read, and stays.
-    pub(super) async fn record_unreadable_time(&self, session: &StoredSession, plan: &Plan) {
+    pub(super) async fn record_unreadable_time(&self, session: &StoredSession, plan: &RepairPlan) {
         let fields: Vec<_> = plan.unparsable.iter().map(|(field, value)| format!("{} {value}", field.path())).collect();
         let note = format!("{}: no time that HobbyFarm can read, so it never reclaims this session", fields.join(", "));
         self.publish(session, EventType::Warning, "UnreadableTime", note).await;

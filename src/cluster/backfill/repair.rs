@@ -15,7 +15,7 @@ use crate::cluster::lease::{Leadership, is_leader};
 use crate::cluster::repair_planner::RepairPlanner;
 use crate::cluster::sessions::{Sessions, StoredSession, WriteOutcome};
 use crate::core::session::Session;
-use crate::core::stored::backfill::{KeepAlive, Plan, Unparsable};
+use crate::core::stored::backfill::{KeepAlive, RepairPlan, Unparsable};
 use crate::metrics::{ActionLabel, Metrics};
 
 /// How many Sessions with a time that is kept are remembered, so that each is told of once.
@@ -71,7 +71,7 @@ impl<'a> Repairer<'a> {
     pub(super) fn delay_until_due(&self, session: &StoredSession) -> Option<Duration> {
         let plan = self.planner.plan(&Session::read(session.raw()).ok()?);
         let is_new = || !plan.edits.is_empty() || !self.reported().contains(&SessionKey::of(session));
-        (plan != Plan::default() && is_new()).then(|| self.time_until_old_enough(session))
+        (plan != RepairPlan::default() && is_new()).then(|| self.time_until_old_enough(session))
     }
 
     /// How long until the Session is old enough. It is there, so it takes no longer than that, whatever the clocks say.
@@ -97,7 +97,7 @@ impl<'a> Repairer<'a> {
         };
         let Ok(session) = Session::read(object.raw()) else { return RepairOutcome::NothingToDo };
         let first = self.planner.plan(&session);
-        if first == Plan::default() {
+        if first == RepairPlan::default() {
             return RepairOutcome::NothingToDo;
         }
         let (uid, delay) = (object.uid().unwrap_or_default(), self.time_until_old_enough(&object));
@@ -160,7 +160,7 @@ impl<'a> Repairer<'a> {
         &self,
         name: &SessionKey,
         object: &StoredSession,
-        plan: &Plan,
+        plan: &RepairPlan,
         keep_alive: &KeepAlive,
     ) -> RepairOutcome {
         let fields: Vec<_> = plan.edits.iter().map(|edit| edit.field.path()).collect();
@@ -178,7 +178,7 @@ impl<'a> Repairer<'a> {
         RepairOutcome::Repaired
     }
 
-    async fn record_unreadable_time(&self, name: &SessionKey, object: &StoredSession, plan: &Plan) {
+    async fn record_unreadable_time(&self, name: &SessionKey, object: &StoredSession, plan: &RepairPlan) {
         if self.is_first_report(name) {
             tracing::warn!(
                 namespace = name.namespace,
@@ -198,7 +198,7 @@ impl<'a> Repairer<'a> {
         reported.insert(name.clone())
     }
 
-    fn count_unparsable(&self, plan: &Plan, action: &'static str) {
+    fn count_unparsable(&self, plan: &RepairPlan, action: &'static str) {
         let found = u64::try_from(plan.unparsable.len()).unwrap_or_default();
         if found > 0 {
             self.metrics.backfill_unparsable.get_or_create(&ActionLabel { action }).inc_by(found);

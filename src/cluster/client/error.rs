@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::core::text::one_line;
+use crate::core::text::sanitize_line;
 
 /// Longest text of an API server that is passed on; a refusal by a webhook is shorter.
 const LONGEST_TEXT: usize = 700;
@@ -73,7 +73,7 @@ pub fn describe(error: &kube::Error) -> String {
         kube::Error::Service(error) => causes(error.as_ref()),
         error => causes(error),
     };
-    one_line(&text, LONGEST_TEXT).into_owned()
+    sanitize_line(&text, LONGEST_TEXT).into_owned()
 }
 
 /// Whether the API server has answered, be it with a refusal.

@@ -6,7 +6,7 @@ use super::facts::{Bundle, BundleState, Facts, Installed, Leaf, Look, Obstacle, 
 use super::place::Place;
 use super::report::{Finding, Report};
 use super::{Id, entries, probe};
-use crate::core::installation::Kind;
+use crate::core::installation::ConfigurationKind as Kind;
 
 /// With less time left, whatever renews the certificate has most likely stopped.
 const SHORT: SignedDuration = SignedDuration::from_hours(7 * 24);

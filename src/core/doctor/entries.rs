@@ -7,7 +7,7 @@ use super::place::{Call, name, text};
 use super::report::{Finding, Report};
 use super::{Id, split};
 use crate::core::admission::review::GROUP;
-use crate::core::installation::{self, ENTRIES, Kind, OPERATIONS, RESOURCES};
+use crate::core::installation::{self, ConfigurationKind as Kind, ENTRIES, OPERATIONS, RESOURCES};
 
 /// How long a write may have to wait, with nobody there to answer. The API server's own default.
 const LONGEST_TIMEOUT: u64 = 10;

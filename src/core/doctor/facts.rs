@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::place::{Place, entries, place};
-use crate::core::installation::{CONFIGURATION, Kind, SERVICE};
+use crate::core::installation::{CONFIGURATION, ConfigurationKind as Kind, SERVICE};
 use crate::core::settings::{Dialect, Settings};
 
 /// All that the checks know.

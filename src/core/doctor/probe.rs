@@ -8,7 +8,7 @@ use super::place::{entries, name};
 use super::report::Report;
 use crate::core::admission::review::GROUP;
 use crate::core::admission::rule::Rule;
-use crate::core::installation::Kind;
+use crate::core::installation::ConfigurationKind as Kind;
 use crate::core::policy_twin::admission_policy::NAME;
 use crate::core::requester::Requester;
 use crate::core::settings::{Mode, Settings};

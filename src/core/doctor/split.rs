@@ -7,7 +7,9 @@ use super::entries::{field, no_entries};
 use super::facts::Facts;
 use super::place::{name, text};
 use super::report::{Finding, Report};
-use crate::core::installation::{ENTRIES, Kind, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
+use crate::core::installation::{
+    ConfigurationKind as Kind, ENTRIES, MATCH_CONDITIONS_SINCE, Writers, match_expression, users,
+};
 
 pub(super) fn examine(facts: &Facts, report: &mut Report) {
     if let Some(because) = no_entries(facts, report) {

@@ -8,7 +8,7 @@ use super::facts::{Account, Facts, Installed, Look, SecretSource, WritingRights}
 use super::report::{Finding, Report};
 use crate::core::admission::review::GROUP;
 use crate::core::installation::{
-    AUDIT, BACKFILL, BACKFILL_LEASE, RESOURCES, Right, SELF_MANAGED, SELF_MANAGED_CONFIGURATIONS,
+    AUDIT, BACKFILL, BACKFILL_LEASE, RESOURCES, RbacRule, SELF_MANAGED, SELF_MANAGED_CONFIGURATIONS,
 };
 use crate::core::requester::Requester;
 use crate::core::settings::Settings;
@@ -115,12 +115,12 @@ fn is_known(subject: &grants::Subject, settings: &Settings) -> bool {
 }
 
 /// What an option makes necessary: a right, the name that it is limited to, and the namespace (none: everywhere).
-type Needed = (Right, Option<String>, Option<String>);
+type Needed = (RbacRule, Option<String>, Option<String>);
 
 fn needed(facts: &Facts, installed: &Installed) -> Vec<Needed> {
     let own = Some(facts.namespace());
     let mut needed: Vec<Needed> = Vec::new();
-    let named = |right: &Right, name: &str| right.named.then(|| name.to_owned());
+    let named = |right: &RbacRule, name: &str| right.named.then(|| name.to_owned());
     let controllers = [(&installed.backfill, BACKFILL.as_slice()), (&installed.audit, AUDIT.as_slice())];
     for (on, rights) in controllers {
         let Some((lease, namespaces)) = on else { continue };

@@ -1,4 +1,4 @@
-//! The door in Rust: what [`Policy`] says about who may write, in terms that CEL can be held against.
+//! The write guard in Rust: what [`Policy`] says about who may write, in terms that CEL can be held against.
 
 use serde_json::Value;
 use session_webhook::core::admission::decision::Verdict;
@@ -10,7 +10,7 @@ use session_webhook::core::settings::{Impersonation, Settings};
 use crate::recorded::{now, shipped};
 
 /// The rules of the table. Those behind them judge the object, not the writer.
-pub const DOOR: [Rule; 10] = [
+pub const WRITER_RULES: [Rule; 10] = [
     Rule::NotGuarded,
     Rule::Impersonation,
     Rule::HobbyFarm,
@@ -23,7 +23,7 @@ pub const DOOR: [Rule; 10] = [
     Rule::ManualStatusEdit,
 ];
 
-/// What is said about a request at the door, by whichever way to decide.
+/// What is said about a request by the write guard, by whichever way to decide.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The first rule that holds.
@@ -35,9 +35,9 @@ pub struct Outcome {
 }
 
 /// What [`Policy`] says.
-pub struct Door(Policy);
+pub struct WriteGuard(Policy);
 
-impl Door {
+impl WriteGuard {
     /// With these settings.
     pub fn new(settings: Settings) -> Self {
         Self(Policy::new(settings))
@@ -48,20 +48,20 @@ impl Door {
         self.0.settings()
     }
 
-    /// What the policy says at the door, in the words of CEL.
+    /// What the policy says by the write guard, in the words of CEL.
     pub fn decide(&self, review: &Value) -> Outcome {
         let body = review.to_string();
         let parsed = Review::parse(body.as_bytes()).unwrap();
         let decision = self.0.decide(Webhook::Validate, &parsed, now()).unwrap();
-        let at_the_door = DOOR.contains(&decision.rule);
+        let decided_by_writer = WRITER_RULES.contains(&decision.rule);
         // Otherwise the writer was let in, and only then what he wrote was refused.
-        let rule = match (at_the_door, decision.break_glass) {
+        let rule = match (decided_by_writer, decision.break_glass) {
             (true, _) => decision.rule,
             (false, true) => Rule::BreakGlass,
             (false, false) => Rule::HobbyFarm,
         };
         let refused_by: Vec<_> = match decision.verdict {
-            Verdict::Deny(refusal) if at_the_door => vec![(rule.to_string(), told(review, refusal.message))],
+            Verdict::Deny(refusal) if decided_by_writer => vec![(rule.to_string(), told(review, refusal.message))],
             Verdict::Deny(_) | Verdict::Allow => Vec::new(),
         };
         let annotation = |key: &str, value: &str| (key.to_owned(), value.to_owned());
