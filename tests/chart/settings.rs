@@ -3,6 +3,7 @@
 use clap::FromArgMatches;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
@@ -14,7 +15,9 @@ use crate::helm::{chart, refusal, template};
 use crate::render::{Rendered, default, root};
 
 fn deployment(rendered: &Rendered) -> Deployment {
-    rendered.the_named("Deployment", "session-webhook")
+    let is_the_webhooks = |object: &&Value| !object["metadata"]["name"].as_str().unwrap().ends_with("-audit");
+    let found = rendered.of_kind("Deployment").find(is_the_webhooks).unwrap();
+    serde_json::from_value(found.clone()).unwrap()
 }
 
 fn pod(rendered: &Rendered) -> PodSpec {
@@ -302,6 +305,85 @@ fn without_roles_of_the_chart_there_is_none_at_all() {
         assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
     }
     assert_eq!(rendered.of_kind("ServiceAccount").count(), 3);
+}
+
+#[test]
+fn another_name_is_the_name_of_every_object_and_the_program_is_told() {
+    let everything = ["--values", crate::types::EVERYTHING];
+    let more = "--set=certificate.source=self-managed,guard=policy-and-webhook,fullnameOverride=second";
+    let rendered = template(&[&everything[..], &[more]].concat());
+    for object in &rendered.objects {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        assert!(name == "second" || name.starts_with("second-"), "{}: {name}", object["kind"]);
+    }
+    let serve: ServeArgs = as_the_program_reads_it(&rendered);
+    let options = format!("{serve:?}");
+    for told in ["second-self-managed", r#"tls_service: "second""#, r#"webhook_configuration: "second""#] {
+        assert!(options.contains(told), "{told}: {options}");
+    }
+    let backfill: BackfillArgs = as_the_program_reads_it(&rendered);
+    assert_eq!(backfill.controllers().unwrap().options.lease, "second-backfill");
+    let pods = &rendered.named("Deployment", "second")["spec"]["template"]["metadata"]["labels"];
+    let service = rendered.named("Service", "second")["spec"]["selector"].as_object().unwrap();
+    assert!(service.iter().all(|(key, value)| pods[key] == *value));
+    let binding = rendered.named("ValidatingAdmissionPolicyBinding", "second");
+    assert_eq!(binding["spec"]["policyName"], "second");
+    let secrets = &rendered.named("Role", "second")["rules"][0]["resourceNames"];
+    assert_eq!(secrets, &json!(["second-self-managed"]));
+}
+
+#[test]
+fn the_namespaces_that_are_guarded_are_those_of_webhooks_and_policy() {
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": "hobbyfarm-system"}});
+    let value = format!("--set-json=webhooks.namespaceSelector={selector}");
+    let rendered = template(&[&value, "--set=guard=policy-and-webhook"]);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        for entry in rendered.of_kind(kind).flat_map(|object| object["webhooks"].as_array().unwrap()) {
+            assert_eq!(entry["namespaceSelector"], selector);
+        }
+    }
+    let policy = rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook");
+    assert_eq!(policy["spec"]["matchConstraints"]["namespaceSelector"], selector);
+}
+
+#[test]
+fn other_ports_are_those_of_container_program_and_host() {
+    for host in [false, true] {
+        let ports =
+            ["--set=ports.webhook=10250,ports.ops=9090,metrics.monitor=ServiceMonitor,networkPolicy.enabled=true"];
+        let host_network = format!("--set=hostNetwork={host}");
+        let rendered = template(&[&ports[..], &[&host_network]].concat());
+        let listeners = as_the_program_reads_it::<ServeArgs>(&rendered).listeners();
+        assert_eq!((listeners.webhook.port(), listeners.ops.port()), (10250, 9090));
+        assert!(listeners.webhook.is_ipv6() && listeners.webhook.ip().is_unspecified(), "both families");
+        let container = container(&rendered);
+        for (port, (name, number)) in container.ports.unwrap().into_iter().zip([("webhook", 10250), ("ops", 9090)]) {
+            assert_eq!((port.name.as_deref(), port.container_port), (Some(name), number));
+            assert_eq!(port.host_port, host.then_some(number));
+        }
+        for probe in [container.liveness_probe, container.readiness_probe] {
+            assert_eq!(probe.unwrap().http_get.unwrap().port, IntOrString::String("ops".to_owned()));
+        }
+        // What leads to the pods goes by the names of the ports.
+        assert_eq!(rendered.named("Service", "session-webhook")["spec"]["ports"][0]["targetPort"], "webhook");
+        assert_eq!(rendered.named("Service", "session-webhook-metrics")["spec"]["ports"][0]["port"], 9090);
+        let ingress = &rendered.named("NetworkPolicy", "session-webhook")["spec"]["ingress"];
+        assert_eq!(
+            (&ingress[0]["ports"][0]["port"], &ingress[1]["ports"][0]["port"]),
+            (&json!("webhook"), &json!("ops"))
+        );
+        let pod = pod(&rendered);
+        assert_eq!(pod.host_network, host.then_some(true));
+        assert_eq!(pod.dns_policy.as_deref(), host.then_some("ClusterFirstWithHostNet"));
+        let rolling = deployment(&rendered).spec.unwrap().strategy.unwrap().rolling_update.unwrap();
+        let surge = rolling.max_surge == Some(IntOrString::Int(1));
+        assert_eq!(surge, !host, "a second pod finds no port on its node");
+    }
+    let said = refusal(&["--set=ports.webhook=8080"]);
+    assert!(said.contains("ports.webhook and ports.ops are the same"), "{said}");
+    for value in ["ports.webhook=443", "ports.ops=70000", "ports.metrics=1", "dnsPolicy=clusterfirst"] {
+        assert!(refusal(&["--set", value]).contains("schema"), "{value}");
+    }
 }
 
 #[test]

@@ -131,6 +131,50 @@ fn the_files_of_the_chart_are_copies_of_the_components() {
 }
 
 #[test]
+fn a_test_brings_the_rights_of_doctor_for_as_long_as_it_takes() {
+    let hooks = |arguments: &[&str]| {
+        let rendered = template_of(&chart(), arguments);
+        let hook = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook"].as_str().map(str::to_owned);
+        let mut hooks: Vec<_> = rendered
+            .objects
+            .iter()
+            .filter_map(|object| hook(object).map(|hook| format!("{} {hook}", object["kind"].as_str().unwrap())))
+            .collect();
+        hooks.sort();
+        hooks
+    };
+    let rights = ["ClusterRole", "ClusterRoleBinding"].into_iter().zip(["Role", "RoleBinding"]);
+    let rights: Vec<_> = rights.flat_map(|(one, other)| [one, other]).chain(["ServiceAccount"]).collect();
+    let passing = |hook: &str, more: &[&str]| {
+        let mut all: Vec<_> = rights.iter().map(|kind| format!("{kind} {hook}")).collect();
+        all.extend(more.iter().map(ToString::to_string));
+        all.sort();
+        all
+    };
+    assert_eq!(hooks(&[]), passing("test", &["Pod test"]));
+    assert_eq!(hooks(&["--set=doctor.enabled=true"]), ["Pod test"]);
+    let after_install = hooks(&["--set=doctor.afterInstall=true"]);
+    assert_eq!(
+        after_install,
+        passing("test,post-install,post-upgrade", &["Pod test", "Job post-install,post-upgrade"])
+    );
+}
+
+#[test]
+fn the_program_takes_the_arguments_of_doctors_pods() {
+    let rendered = template_of(&chart(), &["--set=doctor.afterInstall=true,fullnameOverride=second"]);
+    let pod = rendered.named("Pod", "second-doctor-test")["spec"].clone();
+    let job = rendered.named("Job", "second-doctor")["spec"]["template"]["spec"].clone();
+    assert_eq!(pod, job);
+    rendered.named("ServiceAccount", pod["serviceAccountName"].as_str().unwrap());
+    let words = pod["containers"][0]["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+    let command = session_webhook::cli::command();
+    let matches = command.try_get_matches_from(std::iter::once("session-webhook").chain(words)).unwrap();
+    let doctor = matches.subcommand_matches("doctor").unwrap();
+    assert_eq!(doctor.get_one::<String>("webhook_configuration").map(String::as_str), Some("second"));
+}
+
+#[test]
 fn another_chart_can_depend_on_this_one() {
     let parent = tempfile::tempdir().unwrap();
     copy_of_the_chart(&parent.path().join("charts/guard"));

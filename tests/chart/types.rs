@@ -8,8 +8,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -50,6 +50,8 @@ fn assert_known(object: &Value) {
         "CronJob" => assert_is::<CronJob>(object),
         "Deployment" => assert_is::<Deployment>(object),
         "HorizontalPodAutoscaler" => assert_is::<HorizontalPodAutoscaler>(object),
+        "Job" => assert_is::<Job>(object),
+        "Pod" => assert_is::<Pod>(object),
         "MutatingWebhookConfiguration" => assert_is::<MutatingWebhookConfiguration>(object),
         "NetworkPolicy" => assert_is::<NetworkPolicy>(object),
         "PodDisruptionBudget" => assert_is::<PodDisruptionBudget>(object),

@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::process::Stdio;
 
+use axum::http::Method;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
+use crate::kubectl::Outcome;
 use crate::objects::{
     ADMISSION, Deletions, WEBHOOKS, collection, configuration, deployment, names, read, replica_sets,
 };
 use crate::process::eventually;
-use crate::replica::Replica;
+use crate::replica::{Replica, runs_as};
+use crate::verbs::accepts;
 use crate::world::{Engine, NAMESPACE, PATIENCE, RELEASE, World, chart, repository};
-use crate::writer::Request;
+use crate::writer::{HOBBYFARM, Request};
 
 /// One thing that holds in a cluster.
 pub(crate) struct Scenario {
@@ -35,8 +39,11 @@ scenarios![
     a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back,
     an_uninstall_leaves_nothing_and_helm_4_begins_with_the_webhooks,
     what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release,
-    a_second_release_is_refused,
+    a_second_release_of_the_same_names_is_refused,
+    two_releases_guard_the_sessions_of_two_hobbyfarms,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
+    helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind,
+    an_api_server_tells_what_the_alerts_on_it_ask_for,
     the_objects_on_the_page_about_gitops_are_accepted,
     each_account_may_do_what_the_page_about_rights_says_and_nothing_else,
 ];
@@ -211,8 +218,8 @@ fn remove_lease(world: &World) {
     world.kubectl.run(&[&["--namespace", NAMESPACE], &lease[..]].concat()).succeeds();
 }
 
-/// Two would judge each Session twice, so names are fixed, and Helm sees that they are taken.
-async fn a_second_release_is_refused(world: &World) {
+/// Two would judge each Session twice. Helm sees that the names are taken.
+async fn a_second_release_of_the_same_names_is_refused(world: &World) {
     world.make_namespace().await;
     install(world, &[]);
     let before = world.inventory();
@@ -340,4 +347,163 @@ fn holds_on_page(page: &str, name: &str, expected: &str) {
     } else {
         assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 mends it");
     }
+}
+
+/// As docs/install.md says.
+async fn two_releases_guard_the_sessions_of_two_hobbyfarms(world: &World) {
+    const FARMS: [(&str, &str, &str); 2] = [("guard", NAMESPACE, HOBBYFARM), ("second-guard", "second-guard", "other")];
+    let before = world.inventory();
+    let has_policies = !world.is_before(30);
+    for (release, namespace, hobbyfarm) in FARMS {
+        let mut values = vec![
+            SOURCES[1].to_owned(),
+            format!("--set=hobbyfarm.namespace={hobbyfarm},backfill.watchNamespaces={{{hobbyfarm}}}"),
+            format!("--set=webhooks.namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name={hobbyfarm}"),
+        ];
+        if release != "guard" {
+            values.push(format!("--set=fullnameOverride={release}"));
+        }
+        if has_policies {
+            values.push("--set=guard=policy-and-webhook".to_owned());
+        }
+        let chart = chart();
+        let arguments = ["install", release, &chart, "--namespace", namespace, "--create-namespace"];
+        let values: Vec<_> = values.iter().map(String::as_str).collect();
+        world.helm(&[&arguments, &values[..]].concat()).succeeds();
+    }
+    for kind in WEBHOOKS {
+        let found = names(world, &format!("{ADMISSION}/{kind}")).await;
+        assert_eq!(found, ["hobbyfarm-session-webhook", "second-guard"]);
+        for (name, hobbyfarm) in found.iter().zip([HOBBYFARM, "other"]) {
+            let configuration = read(world, &format!("{ADMISSION}/{kind}/{name}")).await;
+            for entry in configuration["webhooks"].as_array().unwrap() {
+                let label = &entry["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+                assert_eq!(label, hobbyfarm, "{name}");
+            }
+        }
+    }
+    if has_policies {
+        eventually("both policies are in force", PATIENCE, async || {
+            let refused = |namespace| dry_run_of_a_session(world, namespace, &["--as=alice"]).code == Some(1);
+            (refused(HOBBYFARM) && refused("other")).then_some(())
+        })
+        .await;
+        for home in [HOBBYFARM, "other"] {
+            let account = format!("--as=system:serviceaccount:{home}:hobbyfarm-session");
+            for namespace in [HOBBYFARM, "other"] {
+                let outcome = dry_run_of_a_session(world, namespace, &[&account, "--as-uid=1"]);
+                assert_eq!(outcome.code, Some(i32::from(namespace != home)), "{home} in {namespace}: {outcome:?}");
+            }
+        }
+    }
+    for (release, namespace, _) in FARMS {
+        world.helm(&["uninstall", release, "--namespace", namespace]).succeeds();
+        world.kubectl.run(&["delete", "namespace", namespace, "--timeout=60s"]).succeeds();
+    }
+    world.is_as_it_was(&before).await;
+}
+
+/// What becomes of a create of a Session by somebody who has all rights.
+fn dry_run_of_a_session(world: &World, namespace: &str, user: &[&str]) -> Outcome {
+    let session = json!({
+        "apiVersion": "hobbyfarm.io/v1",
+        "kind": "Session",
+        "metadata": {"name": "probe", "namespace": namespace},
+        "spec": {},
+    });
+    let create = ["create", "--dry-run=server", "--as-group=system:masters", "-f", "-"];
+    world.kubectl.run_on(&[&create, user].concat(), &[session])
+}
+
+/// This cluster has no kubelet: the test does what the pod says, and tells the API server what came of it.
+async fn helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind(world: &World) {
+    world.make_namespace().await;
+    install(world, &["--set=doctor.wait=1s"]);
+    let before = world.inventory();
+    let path = collection("v1", "pods") + "/session-webhook-doctor-test";
+    for is_sound in [false, true] {
+        let mut helm = world.helm_command(&["test", RELEASE, "--timeout=60s"]);
+        let helm = helm.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pod = eventually("there is a pod that has not run", PATIENCE, async || {
+            let reply = world.admin.sends(&Request::get(&path)).await;
+            (reply.code == 200 && reply.body["status"]["phase"] == "Pending").then_some(reply.body)
+        })
+        .await;
+        let phase = if is_sound {
+            "Succeeded"
+        } else {
+            // No pod answers here, which is what the real program has to find, with the rights that it has for this.
+            let (code, said) = runs_as(world, &pod).await;
+            assert_eq!(code, Some(1), "{said}");
+            for part in ["✔ validating-configuration", "✘ endpoints", "→ "] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+            assert!(!said.contains("may not"), "a right is missing: {said}");
+            "Failed"
+        };
+        let mut ended = pod;
+        ended["status"]["phase"] = Value::from(phase);
+        accepts(&world.admin, Request::new(Method::PUT, format!("{path}/status"), Some(ended))).await;
+        let output = helm.wait_with_output().unwrap();
+        assert_eq!(output.status.success(), is_sound, "{}", String::from_utf8_lossy(&output.stderr));
+        if !is_sound {
+            // Its log stays to be read until the next test.
+            let left: Vec<_> = world.inventory().difference(&before).cloned().collect();
+            assert_eq!(left, [format!("Pod {NAMESPACE}/session-webhook-doctor-test")]);
+        }
+    }
+    world.is_as_it_was(&before).await;
+    uninstall(world);
+    world.remove_namespace();
+}
+
+/// No pod answers: a person is refused, HobbyFarm passes, and then the policy refuses as well.
+async fn an_api_server_tells_what_the_alerts_on_it_ask_for(world: &World) {
+    // Older servers count most of it too, but have no policy.
+    if world.is_before(30) {
+        return;
+    }
+    world.make_namespace().await;
+    let hobbyfarm = format!("--as=system:serviceaccount:{HOBBYFARM}:hobbyfarm-session");
+    install(world, &[SOURCES[1]]);
+    eventually("people are refused for want of an answer", PATIENCE, async || {
+        let outcome = dry_run_of_a_session(world, HOBBYFARM, &["--as=alice"]);
+        outcome.stderr.contains("failed calling webhook").then_some(())
+    })
+    .await;
+    let outcome = dry_run_of_a_session(world, HOBBYFARM, &[&hobbyfarm, "--as-uid=1"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    upgrade(world, &[SOURCES[1], "--set=guard=policy-and-webhook"]);
+    eventually("people are refused by the policy", PATIENCE, async || {
+        let outcome = dry_run_of_a_session(world, HOBBYFARM, &["--as=alice"]);
+        outcome.stderr.contains("ManualCreate").then_some(())
+    })
+    .await;
+    let all = world.kubectl.run(&["get", "--raw", "/metrics"]).succeeds().stdout;
+    let is_asked_for = |line: &&str| {
+        let names = [
+            "apiserver_admission_webhook_rejection_count{",
+            "apiserver_admission_webhook_fail_open_count{",
+            "apiserver_admission_webhook_admission_duration_seconds_bucket{",
+            "apiserver_validating_admission_policy_check_total{",
+        ];
+        names.iter().any(|name| line.starts_with(name)) && line.contains("session-webhook")
+    };
+    let found: BTreeSet<_> = all.lines().filter(is_asked_for).collect();
+    for part in [
+        r#"rejection_count{error_type="calling_webhook_error",name="validate.session-webhook.hobbyfarm.io""#,
+        r#"fail_open_count{name="mutate.session-webhook.hobbyfarm.io""#,
+        r#"fail_open_count{name="validate-hobbyfarm.session-webhook.hobbyfarm.io""#,
+        r#"admission_duration_seconds_bucket{name="validate.session-webhook.hobbyfarm.io""#,
+        r#"policy_check_total{enforcement_action="deny",error_type="no_error",policy="hobbyfarm-session-webhook""#,
+    ] {
+        assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:#?}");
+    }
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        let lines: String = found.iter().flat_map(|line| [*line, "\n"]).collect();
+        let text = format!("# What a kube-apiserver {} tells; UPDATE_FIXTURES=1 writes it.\n{lines}", world.server);
+        fs::write(repository().join("tests/fixtures/apiserver/metrics.txt"), text).unwrap();
+    }
+    uninstall(world);
+    world.remove_namespace();
 }

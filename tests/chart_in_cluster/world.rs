@@ -99,14 +99,26 @@ impl World {
         }
     }
 
-    fn run(&self, helm: &mut Command, arguments: &[&str], provider: &str) -> Outcome {
+    /// Helm 3 on this cluster, not started yet.
+    pub(crate) fn helm_command(&self, arguments: &[&str]) -> Command {
+        let mut helm = Command::new("helm");
+        self.equip(&mut helm).args(arguments);
+        helm
+    }
+
+    /// Gives Helm the cluster and a home.
+    fn equip<'a>(&self, helm: &'a mut Command) -> &'a mut Command {
         let home = |name: &str| self.folder.join("helm").join(name);
-        let output = helm
-            .env("KUBECONFIG", self.cluster.admin_kubeconfig())
+        helm.env("KUBECONFIG", self.cluster.admin_kubeconfig())
             .env("HELM_CACHE_HOME", home("cache"))
             .env("HELM_CONFIG_HOME", home("config"))
             .env("HELM_DATA_HOME", home("data"))
             .env("HELM_NAMESPACE", NAMESPACE)
+    }
+
+    fn run(&self, helm: &mut Command, arguments: &[&str], provider: &str) -> Outcome {
+        let output = self
+            .equip(helm)
             .args(arguments)
             .output()
             .unwrap_or_else(|error| panic!("helm is needed, {provider} provides it: {error}"));

@@ -1,6 +1,6 @@
 //! The specification of the installed webhook, held against a real API server: see `scenarios`.
 //!
-//! `KUBEBUILDER_ASSETS=$(tests/control-plane) cargo test --test e2e [-- PART-OF-A-NAME]`
+//! `PATH=$(tests/tools/build kubectl):$PATH [E2E_ON=1.37] cargo test --test e2e [-- PART-OF-A-NAME]`
 
 #![allow(
     dead_code,
@@ -25,12 +25,15 @@ mod kubectl;
 mod kubelet;
 mod managed;
 mod pki;
+mod playground;
 mod process;
 mod report;
 mod scenarios;
+mod servers;
 mod session;
 mod surroundings;
 mod verbs;
+mod version;
 mod webhook;
 mod world;
 mod writer;
@@ -38,24 +41,25 @@ mod writer;
 use std::process::ExitCode;
 
 use report::Selection;
-use tokio::signal::unix::{SignalKind, signal};
+use servers::{Servers, run_on_each, told_to_stop};
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == playground::FLAG) {
+        return prepared_runtime().block_on(playground::run());
+    }
     let selection = Selection::from_arguments(std::env::args().skip(1));
     if selection.only_lists() {
         return ExitCode::SUCCESS;
     }
-    let assets = match control_plane::assets() {
-        Ok(assets) => assets,
+    let servers = match Servers::from_environment() {
+        Ok(servers) => servers,
         Err(reason) => {
             eprintln!("\ne2e: {reason}\n");
             return ExitCode::FAILURE;
         }
     };
-    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no other provider is installed");
-    report::collect_panics();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
+    prepared_runtime().block_on(async {
+        let Servers::One(assets) = servers else { return run_on_each().await };
         tokio::select! {
             outcome = report::run(assets, &selection) => outcome,
             // Children end with their owners, which are dropped here.
@@ -64,10 +68,8 @@ fn main() -> ExitCode {
     })
 }
 
-async fn told_to_stop() {
-    let mut terminate = signal(SignalKind::terminate()).unwrap();
-    tokio::select! {
-        _ = terminate.recv() => (),
-        _ = tokio::signal::ctrl_c() => (),
-    }
+fn prepared_runtime() -> tokio::runtime::Runtime {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no other provider is installed");
+    report::collect_panics();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

@@ -4,10 +4,10 @@
 {{- $root := . }}
 {{- $annotations := dict }}
 {{- if eq $root.Values.certificate.source "cert-manager" }}
-{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/session-webhook" $root.Release.Namespace) }}
+{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s" $root.Release.Namespace (include "session-webhook.name" $root)) }}
 {{- end }}
 {{- $annotations = merge $annotations $root.Values.webhooks.annotations }}
-name: hobbyfarm-session-webhook
+name: {{ include "session-webhook.cluster-name" $root }}
 labels:
   {{- include "session-webhook.labels" $root | nindent 2 }}
 {{- with $annotations }}
@@ -27,7 +27,7 @@ clientConfig:
   {{- end }}
   {{- end }}
   service:
-    name: session-webhook
+    name: {{ include "session-webhook.name" .root }}
     namespace: {{ .root.Release.Namespace }}
     path: {{ .path }}
     port: 443
@@ -44,7 +44,12 @@ rules:
       - sessions/status
     scope: "*"
 matchPolicy: Equivalent
+{{- with .root.Values.webhooks.namespaceSelector }}
+namespaceSelector:
+  {{- toYaml . | nindent 2 }}
+{{- else }}
 namespaceSelector: {}
+{{- end }}
 objectSelector: {}
 sideEffects: None
 {{- end }}

@@ -47,7 +47,10 @@ func attributes(line []byte) (*admission.VersionedAttributes, error) {
 		schema.GroupVersionResource(request.Resource), request.SubResource, admission.Operation(request.Operation), nil,
 		request.DryRun != nil && *request.DryRun, &writer)
 	versioned := admission.VersionedAttributes{
-		Attributes: record, VersionedObject: newObject, VersionedOldObject: old, VersionedKind: kind,
+		Attributes:         record,
+		VersionedObject:    admission.NewLazyObject(newObject),
+		VersionedOldObject: admission.NewLazyObject(old),
+		VersionedKind:      kind,
 	}
 	return &versioned, nil
 }
