@@ -160,7 +160,7 @@ mod tests {
 
     async fn stalls(heartbeat: Heartbeat) {
         heartbeat.progress();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     #[rstest]
@@ -194,7 +194,7 @@ mod tests {
                     first(heartbeat).await;
                 } else {
                     again.notify_one();
-                    stop_soon(stopped).await;
+                    stopped.cancel();
                 }
             }
         }));
@@ -206,7 +206,4 @@ mod tests {
         assert_eq!(metrics.panics.get(), u64::from(reason == "panicked"));
     }
 
-    async fn stop_soon(stop: CancellationToken) {
-        stop.cancel();
-    }
 }
