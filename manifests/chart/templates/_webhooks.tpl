@@ -42,7 +42,7 @@ rules:
     resources:
       - sessions
       - sessions/status
-    scope: Namespaced
+    scope: "*"
 matchPolicy: Equivalent
 {{- with .root.Values.webhooks.namespaceSelector }}
 namespaceSelector:
