@@ -65,7 +65,7 @@ webhooks:
     # a repair that is missed must not stop a lesson: validation stands behind it
     failurePolicy: Ignore
     reinvocationPolicy: IfNeeded
-    timeoutSeconds: 2
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.mutate }}
 {{- end }}
 
 {{/*
@@ -89,7 +89,7 @@ webhooks:
         expression: {{ include "session-webhook.is-hobbyfarm" .root | printf "!(%s)" | quote }}
     {{- end }}
     failurePolicy: {{ eq $policy "open" | ternary "Ignore" "Fail" }}
-    timeoutSeconds: 3
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.validate }}
   {{- if $splits }}
   - name: validate-hobbyfarm.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
@@ -97,6 +97,6 @@ webhooks:
       - name: writer-is-hobbyfarm
         expression: {{ include "session-webhook.is-hobbyfarm" .root | quote }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
-    timeoutSeconds: 3
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.validate }}
   {{- end }}
 {{- end }}
