@@ -20,6 +20,8 @@ pub const REPLICAS: usize = 2;
 pub const OPERATIONS: [&str; 2] = ["CREATE", "UPDATE"];
 /// Of Sessions, whichever way their definition stores the status.
 pub const RESOURCES: [&str; 2] = [RESOURCE, "sessions/status"];
+/// Wherever they are: HobbyFarm's charts 0.1.0 and 0.3.2, and HobbyFarm 4, define Sessions that belong to no namespace.
+pub const SCOPE: &str = "*";
 /// The first Kubernetes version that keeps `matchConditions`.
 pub const MATCH_CONDITIONS_SINCE: (u32, u32) = (1, 28);
 

@@ -42,7 +42,7 @@ rules:
     resources:
       - sessions
       - sessions/status
-    scope: Namespaced
+    scope: "*"
 matchPolicy: Equivalent
 {{- with .root.Values.webhooks.namespaceSelector }}
 namespaceSelector:
@@ -65,7 +65,7 @@ webhooks:
     # a repair that is missed must not stop a lesson: validation stands behind it
     failurePolicy: Ignore
     reinvocationPolicy: IfNeeded
-    timeoutSeconds: 2
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.mutate }}
 {{- end }}
 
 {{/*
@@ -90,7 +90,7 @@ webhooks:
         expression: {{ include "session-webhook.goes-on" .root | printf "!(%s)" | quote }}
     {{- end }}
     failurePolicy: {{ eq $policy "open" | ternary "Ignore" "Fail" }}
-    timeoutSeconds: 3
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.validate }}
   {{- if $splits }}
   - name: validate-hobbyfarm.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
@@ -98,6 +98,6 @@ webhooks:
       - name: writer-goes-on
         expression: {{ include "session-webhook.goes-on" .root | quote }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
-    timeoutSeconds: 3
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.validate }}
   {{- end }}
 {{- end }}
