@@ -1,26 +1,26 @@
-//! `matchConditions`: HobbyFarm goes on while nobody answers, and everybody else stays locked out.
+//! `split`: `matchConditions` send HobbyFarm's writes to the entry that ignores failures, and everybody else's to the one
+//! that fails closed, so that HobbyFarm goes on while no replica answers.
 
 use serde_json::Value;
 
-use super::Id;
-use super::entries::{field, no_entries};
-use super::facts::Facts;
-use super::place::{name, text};
-use super::report::{Finding, Report};
+use crate::core::doctor::check::CheckId;
+use crate::core::doctor::entries::{entry_name, string_at};
+use crate::core::doctor::facts::Facts;
+use crate::core::doctor::report::{Finding, Report};
 use crate::core::installation::{ENTRIES, Kind, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
 
-pub(super) fn examine(facts: &Facts, report: &mut Report) {
-    if let Some(because) = no_entries(facts, report) {
-        return report.skipped(Id::Split, because);
+pub(super) fn check(facts: &Facts, report: &mut Report) {
+    if let Some(because) = report.no_entries(facts) {
+        return report.skipped(CheckId::Split, because);
     }
-    if let Some(because) = report.obstacle(&[Id::ValidatingConfiguration]) {
-        return report.skipped(Id::Split, because);
+    if let Some(because) = report.first_unsound(&[CheckId::ValidatingConfiguration]) {
+        return report.skipped(CheckId::Split, because);
     }
     let entries: Vec<_> =
         facts.entries().filter(|(kind, _)| *kind == Kind::Validating).map(|(_, entry)| entry).collect();
-    let closed = |entry: &&Value| text(entry, "/failurePolicy") != Some("Ignore");
+    let closed = |entry: &&Value| string_at(entry, "/failurePolicy") != Some("Ignore");
     if !entries.iter().any(closed) {
-        return report.sound(Id::Split, "all entries are open while nobody answers, so there is nothing to split");
+        return report.sound(CheckId::Split, "all entries are open while nobody answers, so there is nothing to split");
     }
     if entries.iter().all(|entry| conditions(entry).is_empty()) {
         let (major, minor) = facts.version;
@@ -32,27 +32,27 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
         let remedy = if facts.version < MATCH_CONDITIONS_SINCE {
             "Kubernetes 1.28 or later, or components/fail-open".to_owned()
         } else {
-            field(facts, Kind::Validating, "matchConditions, as in manifests/base/validating-webhook.yaml")
+            facts.edit_command(Kind::Validating, "matchConditions, as in manifests/base/validating-webhook.yaml")
         };
         return report.questionable(
-            Id::Split,
+            CheckId::Split,
             format!("{why}: while nobody answers, HobbyFarm is refused as well"),
             remedy,
         );
     }
-    let told = facts.installed.as_ref().ok().and_then(|installed| users(&installed.settings.service_accounts));
-    report.findings(Id::Split, SPLIT, unmatched(facts, &entries, told.as_deref()));
+    let configured = facts.serve_settings.as_ref().ok().and_then(|settings| users(&settings.policy.service_accounts));
+    report.worst_of(CheckId::Split, SOUND, findings(facts, &entries, configured.as_deref()));
 }
 
-const SPLIT: &str = "matchConditions tell HobbyFarm's accounts from everybody else";
+const SOUND: &str = "matchConditions tell HobbyFarm's accounts from everybody else";
 
 fn conditions(entry: &Value) -> Vec<&str> {
     let all = entry.get("matchConditions").and_then(Value::as_array).into_iter().flatten();
-    all.filter_map(|condition| text(condition, "/expression")).collect()
+    all.filter_map(|condition| string_at(condition, "/expression")).collect()
 }
 
-/// The user names in an expression.
-fn named(expression: &str) -> Vec<String> {
+/// The user names that an expression lists.
+fn listed_users(expression: &str) -> Vec<String> {
     let words = expression.split('\'').skip(1).step_by(2);
     words.filter(|word| word.starts_with("system:serviceaccount:")).map(str::to_owned).collect()
 }
@@ -67,32 +67,32 @@ fn without_spaces(text: &str) -> String {
     text.chars().filter(|character| !character.is_whitespace()).collect()
 }
 
-/// What leaves a gap between the entries, or lets them disagree with what the webhook is told; `users` are those that it is
-/// told, where they are known by name.
-fn unmatched(facts: &Facts, entries: &[&Value], users: Option<&[String]>) -> Vec<Finding> {
+/// Whatever leaves a gap between the entries, or differs from the configured accounts: `users`, where they are known by
+/// name.
+fn findings(facts: &Facts, entries: &[&Value], users: Option<&[String]>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for shipped in ENTRIES.iter().filter(|shipped| shipped.writers != Writers::All) {
-        let Some(entry) = entries.iter().find(|entry| name(entry) == shipped.name) else {
+        let Some(entry) = entries.iter().find(|entry| entry_name(entry) == shipped.name) else {
             let text = format!("there is no entry {}: HobbyFarm's writes are not looked at", shipped.name);
             findings.push(Finding::faulty(text, "kubectl apply the manifests again"));
             continue;
         };
         let expressions = conditions(entry);
         let text = expressions.join(" && ");
-        let listed = named(&text);
+        let listed = listed_users(&text);
         let differs = users.is_some_and(|users| sorted(users) != sorted(&listed));
         let expected = match_expression(shipped.writers, if differs { users.unwrap_or_default() } else { &listed });
         let expected = expected.unwrap_or_default();
         if without_spaces(&text) == without_spaces(&expected) {
             continue;
         }
-        let remedy = field(facts, Kind::Validating, &format!("matchConditions of {}: {expected}", shipped.name));
+        let remedy = facts.edit_command(Kind::Validating, &format!("matchConditions of {}: {expected}", shipped.name));
         findings.push(if differs && !listed.is_empty() {
-            let (lists, told) = (listed.join(", "), users.unwrap_or_default().join(", "));
-            let text = format!("lists other accounts ({lists}) than the webhook is told ({told})");
-            Finding::faulty(text, format!("{remedy}, or service-account in the ConfigMap")).of(shipped.name)
+            let (lists, configured) = (listed.join(", "), users.unwrap_or_default().join(", "));
+            let text = format!("lists other accounts ({lists}) than the webhook is told ({configured})");
+            Finding::faulty(text, format!("{remedy}, or service-account in the ConfigMap")).about(shipped.name)
         } else {
-            Finding::questionable("not the shipped matchConditions", remedy).of(shipped.name)
+            Finding::questionable("not the shipped matchConditions", remedy).about(shipped.name)
         });
     }
     findings
