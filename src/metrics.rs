@@ -195,8 +195,8 @@ impl Metrics {
         metrics
     }
 
-    /// A counter that first appears with its first event has not grown since, as far as Prometheus can tell: refusals at the
-    /// door are there from the start.
+    /// A counter that first appears with its first event has not grown since, as far as Prometheus can tell: refusals of
+    /// manual writes are there from the start.
     fn start_at_zero(&self) {
         let (create, update) = (OperationLabel::Create, OperationLabel::Update);
         let refusals = [

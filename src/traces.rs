@@ -31,7 +31,7 @@ const SERVICE: &str = "session-webhook";
 /// One of these has to be set.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 /// A collector that takes longer loses what it was sent.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What sends the spans.
 pub struct Traces(SdkTracerProvider);
@@ -55,7 +55,7 @@ impl Traces {
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Sender { runtime: Handle::current(), client })
+            .with_http_client(RuntimeHttpClient { runtime: Handle::current(), client })
             .build()?;
         let resource = Resource::builder()
             .with_attribute(KeyValue::new("service.version", crate::VERSION))
@@ -73,7 +73,7 @@ impl Traces {
     /// Sends what is left.
     pub async fn end(self) {
         // It blocks, and what sends needs the runtime.
-        let ended = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(PATIENCE)).await;
+        let ended = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(EXPORT_TIMEOUT)).await;
         if let Ok(Err(error)) = ended {
             tracing::warn!(%error, "traces were lost");
         }
@@ -81,10 +81,10 @@ impl Traces {
 }
 
 /// The span of one request.
-pub struct Asked(global::BoxedSpan);
+pub struct RequestSpan(global::BoxedSpan);
 
 /// Begins the span of a request.
-pub fn asked<B>(request: &Request<B>) -> Asked {
+pub fn begin_request_span<B>(request: &Request<B>) -> RequestSpan {
     let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
     let path = request.uri().path();
     // Two paths are served; any other is a client's text.
@@ -96,12 +96,12 @@ pub fn asked<B>(request: &Request<B>) -> Asked {
     let mut span = builder.start_with_context(&tracer, &parent);
     span.set_attribute(KeyValue::new("http.request.method", method(request.method().as_str())));
     span.set_attribute(KeyValue::new("http.route", path));
-    Asked(span)
+    RequestSpan(span)
 }
 
-impl Asked {
+impl RequestSpan {
     /// Ends it with what was answered.
-    pub async fn answered<B>(mut self, response: Response<B>) -> Response<B>
+    pub async fn end_with_response<B>(mut self, response: Response<B>) -> Response<B>
     where
         B: Body<Data = Bytes> + From<Bytes> + Unpin,
     {
@@ -155,13 +155,13 @@ impl Extractor for Headers<'_> {
 
 /// Sends from the runtime, whatever thread asks for it: batches are made on one of their own.
 #[derive(Debug)]
-struct Sender {
+struct RuntimeHttpClient {
     runtime: Handle,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 #[async_trait::async_trait]
-impl HttpClient for Sender {
+impl HttpClient for RuntimeHttpClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (client, request) = (self.client.clone(), request.map(Full::new));
         let sending = async move {
@@ -169,6 +169,6 @@ impl HttpClient for Sender {
             Ok::<_, HttpError>(Response::from_parts(parts, body.collect().await?.to_bytes()))
         };
         // Within the task: a timer can only be made in the runtime.
-        self.runtime.spawn(async move { tokio::time::timeout(PATIENCE, sending).await }).await??
+        self.runtime.spawn(async move { tokio::time::timeout(EXPORT_TIMEOUT, sending).await }).await??
     }
 }

@@ -14,8 +14,8 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use session_webhook::core::session::Session;
 use session_webhook::core::settings::Settings;
-use session_webhook::core::stored::audit::{Audit, Reference, Surroundings};
-use session_webhook::core::stored::finding::{FindingKind, Found, Severity};
+use session_webhook::core::stored::audit::{Audit, Reference, ReferencedObjects};
+use session_webhook::core::stored::finding::{FindingKind, SessionFinding, Severity};
 
 fn now() -> Timestamp {
     "2026-11-24T00:15:00Z".parse().unwrap()
@@ -27,8 +27,8 @@ const JUST_OVER: &str = "Tue Nov 24 00:14:00 UTC 2026";
 const LONG_OVER: &str = "Tue Nov 24 00:01:00 UTC 2026";
 const AFTER: SignedDuration = SignedDuration::from_secs(30);
 
-fn surroundings() -> Surroundings {
-    let mut surroundings = Surroundings::default();
+fn surroundings() -> ReferencedObjects {
+    let mut surroundings = ReferencedObjects::default();
     surroundings.add(Reference::User, "ns", "u-1".to_owned(), None);
     surroundings.add(Reference::Course, "ns", "c-1".to_owned(), Some(String::new()));
     surroundings.add(Reference::Course, "ns", "c-long".to_owned(), Some("8h".to_owned()));
@@ -69,7 +69,7 @@ fn with(mut session: Value, changes: &[(&str, Value)]) -> Value {
     session
 }
 
-fn audited(sessions: &[Value]) -> Vec<Found> {
+fn audited(sessions: &[Value]) -> Vec<SessionFinding> {
     let (settings, surroundings) = (Settings::default(), surroundings());
     let mut audit = Audit::new(&settings, AFTER, &surroundings, now().into());
     let mut found = Vec::new();
@@ -200,7 +200,7 @@ fn of_several_active_sessions_of_a_user_on_a_scenario_the_older_ones_are_duplica
 
 #[test]
 fn what_could_not_be_looked_at_is_taken_to_exist() {
-    let (settings, surroundings) = (Settings::default(), Surroundings::default());
+    let (settings, surroundings) = (Settings::default(), ReferencedObjects::default());
     let mut audit = Audit::new(&settings, AFTER, &surroundings, now().into());
     let raw = to_raw_value(&gargantua()).unwrap();
     assert_eq!(audit.judge(&Session::read(&raw).unwrap()), []);

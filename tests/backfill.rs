@@ -19,19 +19,19 @@ use session_webhook::core::admission::normalize::Timeouts;
 use session_webhook::core::admission::patch::patch;
 use session_webhook::core::session::{Field, Session};
 use session_webhook::core::settings::Dialect;
-use session_webhook::core::stored::backfill::{KeepAlive, Plan, Unparsable, keep_alive, plan};
+use session_webhook::core::stored::backfill::{KeepAlive, RepairPlan, Unparsable, keep_alive, plan_repair};
 use support::recorded::now;
 
 const GARGANTUA: &str = "Tue Nov 24 00:10:00 UTC 2026";
 const DOCUMENTED: &str = "2026-11-24 00:10:00 +0000 UTC";
 
-fn planned(session: &Value, dialect: Dialect, unparsable: Unparsable) -> Plan {
+fn planned(session: &Value, dialect: Dialect, unparsable: Unparsable) -> RepairPlan {
     let raw = to_raw_value(session).unwrap();
     let timeouts = Timeouts { session: SignedDuration::from_mins(5), pause: SignedDuration::from_hours(2) };
-    plan(&Session::read(&raw).unwrap(), dialect, timeouts, unparsable, now().into())
+    plan_repair(&Session::read(&raw).unwrap(), dialect, timeouts, unparsable, now().into())
 }
 
-fn repaired(session: &Value, plan: &Plan) -> Value {
+fn repaired(session: &Value, plan: &RepairPlan) -> Value {
     let mut repaired = session.clone();
     json_patch::patch(&mut repaired, &patch(&plan.edits, plan.status_is_missing)).unwrap();
     repaired
@@ -51,14 +51,14 @@ fn status(end: Value) -> Value {
 #[case::flags_that_are_missing(json!({"start_time": GARGANTUA, "end_time": GARGANTUA}))]
 #[case::no_object(json!("active"))]
 fn a_session_that_has_its_times_is_left_alone(#[case] status: Value) {
-    assert_eq!(planned(&gargantua(status), Dialect::Gargantua, Unparsable::Replace), Plan::default());
+    assert_eq!(planned(&gargantua(status), Dialect::Gargantua, Unparsable::Replace), RepairPlan::default());
 }
 
 #[test]
 fn a_session_that_is_being_deleted_is_left_alone() {
     let mut session = gargantua(Value::Null);
     session["metadata"]["deletionTimestamp"] = json!("2026-11-24T00:20:00Z");
-    assert_eq!(planned(&session, Dialect::Gargantua, Unparsable::Replace), Plan::default());
+    assert_eq!(planned(&session, Dialect::Gargantua, Unparsable::Replace), RepairPlan::default());
 }
 
 #[rstest]
@@ -74,7 +74,7 @@ fn a_session_without_a_usable_time_is_given_one(#[case] status: Value) {
         let plan = planned(&session, Dialect::Gargantua, unparsable);
         assert_eq!(plan.unparsable, []);
         let repaired = repaired(&session, &plan);
-        assert_eq!(planned(&repaired, Dialect::Gargantua, unparsable), Plan::default(), "{repaired}");
+        assert_eq!(planned(&repaired, Dialect::Gargantua, unparsable), RepairPlan::default(), "{repaired}");
         assert_eq!(repaired["status"]["active"], json!(true));
     }
 }
@@ -166,6 +166,6 @@ proptest! {
         let dialect = if documented { Dialect::Documented } else { Dialect::Gargantua };
         let plan = planned(&session, dialect, Unparsable::Replace);
         let repaired = repaired(&session, &plan);
-        prop_assert_eq!(planned(&repaired, dialect, Unparsable::Replace), Plan::default(), "{}", repaired);
+        prop_assert_eq!(planned(&repaired, dialect, Unparsable::Replace), RepairPlan::default(), "{}", repaired);
     }
 }

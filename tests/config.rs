@@ -203,7 +203,7 @@ fn limits_that_no_request_fits_in_are_refused() {
 #[case("serve --service-account */*", 2)]
 fn an_account_pattern_that_is_too_wide_is_doubted(#[case] line: &str, #[case] doubts: usize) {
     let Ok(Sub::Serve { policy, .. }) = parse(line, &[], None) else { panic!("another subcommand") };
-    assert_eq!(policy.doubts().len(), doubts, "{:?}", policy.doubts());
+    assert_eq!(policy.warnings().len(), doubts, "{:?}", policy.warnings());
 }
 
 fn program() -> Command {

@@ -53,7 +53,7 @@ fn anchors(page: &Path) -> BTreeSet<String> {
 fn every_link_leads_somewhere() {
     let mut pages = pages(&root().join("docs"));
     pages.extend(
-        ["README.md", "SECURITY.md", "CHANGELOG.md", "manifests/README.md", "certs/README.md"]
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "manifests/README.md", "certs/README.md"]
             .map(|page| root().join(page)),
     );
     let mut seen = 0;

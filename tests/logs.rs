@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rstest::rstest;
 use serde_json::Value;
-use session_webhook::core::admission::decision::{Decision, Refusal, Verdict};
+use session_webhook::core::admission::decision::{Decision, Denial, Verdict};
 use session_webhook::core::admission::rule::Rule;
 use session_webhook::core::settings::Mode;
 use session_webhook::server::Limits;
@@ -63,7 +63,7 @@ fn allowed() -> Decision {
 }
 
 fn denied() -> Decision {
-    let refusal = Refusal { message: "no".to_owned(), causes: Vec::new() };
+    let refusal = Denial { message: "no".to_owned(), causes: Vec::new() };
     Decision { rule: Rule::ManualEdit, verdict: Verdict::Deny(refusal), ..allowed() }
 }
 

@@ -1,8 +1,8 @@
 //! The command line: one file for each subcommand.
 
 mod audit;
+mod cluster;
 mod doctor;
-mod look;
 mod policy;
 mod review;
 mod serve;
@@ -101,8 +101,8 @@ fn print(text: &[u8]) -> ExitCode {
 }
 
 /// One line on standard error about something questionable.
-fn warn(doubt: &dyn std::fmt::Display) {
-    drop(writeln!(anstream::stderr(), "warning: {doubt}"));
+fn warn(warning: &dyn std::fmt::Display) {
+    drop(writeln!(anstream::stderr(), "warning: {warning}"));
 }
 
 /// One line on standard error.

@@ -1,4 +1,4 @@
-//! `policy`: the door as a `ValidatingAdmissionPolicy`.
+//! `policy`: who may write, as a `ValidatingAdmissionPolicy`.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::core::policy_twin::admission_policy::objects;
 const WIDTH: usize = 110;
 
 const EXAMPLES: &str = "\
-The API server evaluates it by itself (Kubernetes 1.30 and later), so the door stays closed with every pod of the webhook
+The API server evaluates it by itself (Kubernetes 1.30 and later), so people stay refused with every pod of the webhook
 gone. It holds who may write, no more: it repairs nothing, sets no times, and does not look at what HobbyFarm writes.
 Which options it has no use for: --dialect, --invariants and the timeouts.
 
@@ -54,8 +54,8 @@ impl PolicyPrint {
     /// Prints it on standard output; what is questionable about the configuration on standard error.
     pub(super) fn run(self) -> ExitCode {
         let Self { output, config: _, policy } = self;
-        for doubt in policy.doubts() {
-            super::warn(&doubt);
+        for warning in policy.warnings() {
+            super::warn(&warning);
         }
         let settings = policy.settings();
         if settings.own_service_account.is_none() {
@@ -84,13 +84,14 @@ fn yaml(objects: &[Value]) -> anyhow::Result<String> {
     let options = ser_options! { folded_wrap_chars: WIDTH, min_fold_chars: WIDTH, prefer_block_scalars: false };
     let texts = objects.iter().map(|object| serde_saphyr::to_string_with_options(&Folded(object), options.clone()));
     let text = texts.collect::<Result<Vec<_>, _>>()?.join("---\n");
-    let lines = text.lines().map(|line| if opens_a_fold(line) { format!("{line}-\n") } else { format!("{line}\n") });
+    let lines =
+        text.lines().map(|line| if starts_folded_text(line) { format!("{line}-\n") } else { format!("{line}\n") });
     Ok(lines.collect())
 }
 
 /// Whether the line is a key and `>`, which by itself would end the text with a newline. No line within a text is that
 /// short: the next word would have stood on it.
-fn opens_a_fold(line: &str) -> bool {
+fn starts_folded_text(line: &str) -> bool {
     let line = line.trim_start_matches([' ', '-']);
     line.strip_suffix(": >").is_some_and(|key| key.chars().all(char::is_alphabetic))
 }

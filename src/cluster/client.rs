@@ -11,7 +11,7 @@ use thiserror::Error;
 pub const FIELD_MANAGER: &str = "session-webhook";
 
 /// Time for one answer of the API server.
-const PATIENCE: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why the cluster cannot be reached.
 #[derive(Debug, Error)]
@@ -52,7 +52,7 @@ pub async fn connect() -> Result<(Client, String), ClusterError> {
 pub async fn connect_to_watch() -> Result<Client, ClusterError> {
     let error = |error: &dyn std::error::Error| ClusterError::Credentials(error.to_string());
     let mut config = Config::infer().await.map_err(|e| error(&e))?;
-    config.connect_timeout = Some(PATIENCE);
+    config.connect_timeout = Some(REQUEST_TIMEOUT);
     Client::try_from(config).map_err(|e| error(&e))
 }
 
@@ -61,21 +61,21 @@ pub async fn connect_to_watch() -> Result<Client, ClusterError> {
 /// # Errors
 ///
 /// [`ClusterError`] when there is no such context, or no credentials.
-pub async fn connect_to(context: Option<&str>) -> Result<(Client, String), ClusterError> {
+pub async fn connect_to_context(context: Option<&str>) -> Result<(Client, String), ClusterError> {
     match context {
-        Some(context) => connect_by(context).await,
+        Some(context) => connect_with_context(context).await,
         None => connect().await,
     }
 }
 
-/// The address of the API server that [`connect_to`] speaks to.
+/// The address of the API server that [`connect_to_context`] speaks to.
 ///
 /// # Errors
 ///
-/// As [`connect_to`].
-pub async fn server(context: Option<&str>) -> Result<Uri, ClusterError> {
+/// As [`connect_to_context`].
+pub async fn server_address(context: Option<&str>) -> Result<Uri, ClusterError> {
     let config = match context {
-        Some(context) => config_by(context).await?,
+        Some(context) => config_for_context(context).await?,
         None => Config::infer().await.map_err(|error| ClusterError::Credentials(error.to_string()))?,
     };
     Ok(config.cluster_url)
@@ -86,11 +86,11 @@ pub async fn server(context: Option<&str>) -> Result<Uri, ClusterError> {
 /// # Errors
 ///
 /// [`ClusterError`] when there is no such context, or it cannot be used.
-async fn connect_by(context: &str) -> Result<(Client, String), ClusterError> {
-    client(config_by(context).await?).map_err(|error| unusable(context, &error))
+async fn connect_with_context(context: &str) -> Result<(Client, String), ClusterError> {
+    client(config_for_context(context).await?).map_err(|error| unusable(context, &error))
 }
 
-async fn config_by(context: &str) -> Result<Config, ClusterError> {
+async fn config_for_context(context: &str) -> Result<Config, ClusterError> {
     let kubeconfig = Kubeconfig::read().map_err(|error| unusable(context, &error))?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| unusable(context, &error))
@@ -101,8 +101,8 @@ fn unusable(context: &str, error: &dyn std::error::Error) -> ClusterError {
 }
 
 fn client(mut config: Config) -> kube::Result<(Client, String)> {
-    config.connect_timeout = Some(PATIENCE);
-    config.read_timeout = Some(PATIENCE);
+    config.connect_timeout = Some(REQUEST_TIMEOUT);
+    config.read_timeout = Some(REQUEST_TIMEOUT);
     let namespace = config.default_namespace.clone();
     Ok((Client::try_from(config)?, namespace))
 }

@@ -1,13 +1,13 @@
 //! What this program does in the cluster itself: the only users of [`kube::Client`].
 
 pub mod audit;
-pub mod authority;
 pub mod backfill;
 pub mod client;
 pub mod doctor;
-mod keep_alive;
+mod keep_alive_duration;
 pub mod lease;
 mod pages;
 mod patch;
-mod plan;
+mod repair_planner;
+pub mod self_managed;
 pub mod sessions;

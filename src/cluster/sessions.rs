@@ -19,11 +19,11 @@ const VERSION: &str = "v1";
 
 /// What came of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub enum WriteOutcome {
     /// It is stored, or would be in a dry run.
-    Done,
+    Stored,
     /// Somebody else was faster: the object has another version by now.
-    Outrun,
+    Conflict,
     /// The object is gone, or the definition has no longer the status subresource that it had: see
     /// [`Sessions::discover`].
     Gone,
@@ -83,10 +83,10 @@ impl Sessions {
         edits: &[Edit],
         status_is_missing: bool,
         dry_run: bool,
-    ) -> kube::Result<Written> {
+    ) -> kube::Result<WriteOutcome> {
         let version = at_version(&session.resource_version().unwrap_or_default());
         let edits = serde_json::to_value(patch(edits, status_is_missing)).map_err(kube::Error::SerdeError)?;
-        let Value::Array(edits) = edits else { return Ok(Written::Done) };
+        let Value::Array(edits) = edits else { return Ok(WriteOutcome::Stored) };
         let patch = json_patch(std::iter::once(version).chain(edits).collect())?;
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run, ..PatchParams::default() };
         let api = self.api(session.namespace().as_deref());
@@ -97,9 +97,9 @@ impl Sessions {
             api.patch(&name, &params, &patch).await
         };
         match result {
-            Ok(_) => Ok(Written::Done),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Written::Outrun),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Written::Gone),
+            Ok(_) => Ok(WriteOutcome::Stored),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(WriteOutcome::Conflict),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(WriteOutcome::Gone),
             Err(error) => Err(error),
         }
     }

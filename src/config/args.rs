@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{ByteSize, HumanDuration, exact_account, object_name, socket_address};
+use super::values::{ByteSize, HumanDuration, exact_account, log_level, object_name, socket_address};
 use crate::core::installation::{CONFIGURATION, SELF_MANAGED_SECRET, SERVICE};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
 use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
+use crate::telemetry::LineFormat;
 
 /// `--config`.
 #[derive(Debug, Clone, Args)]
@@ -157,23 +158,23 @@ impl PolicyArgs {
         })
     }
 
-    /// What is accepted but opens the door wider than most people want, one line each, for the log at start.
-    pub fn doubts(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
+    /// What is accepted but lets more people write than most people want, one line each, for the log at start.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
         for pattern in &self.service_account {
             if pattern.admits_every_namespace() {
-                doubts.push(format!(
+                warnings.push(format!(
                     "--service-account {pattern} admits accounts of every namespace: whoever may create one may write Sessions"
                 ));
             }
             if pattern.admits_default_account() {
-                doubts.push(format!(
+                warnings.push(format!(
                     "--service-account {pattern} admits the account `default`, which every pod without an account of its \
                      own uses; name HobbyFarm's accounts instead"
                 ));
             }
         }
-        doubts
+        warnings
     }
 }
 
@@ -193,7 +194,7 @@ pub struct LogArgs {
         value_name = "LEVEL",
         default_value = "info"
     )]
-    #[arg(value_parser = crate::telemetry::parse_level)]
+    #[arg(value_parser = log_level)]
     pub log_level: String,
 }
 
@@ -204,6 +205,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+impl From<LogFormat> for LineFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// Where and how `serve` listens: [`ServeArgs::listeners`], [`ServeArgs::limits`], [`ServeArgs::timeouts`].

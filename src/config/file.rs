@@ -40,7 +40,11 @@ pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
 }
 
 /// Reads the text of a file: the values of each key. Unknown keys are an error, whatever their value.
-pub(super) fn read(path: &Path, text: &str, options: &[String]) -> Result<BTreeMap<String, Vec<Given>>, ConfigError> {
+pub(super) fn read(
+    path: &Path,
+    text: &str,
+    options: &[String],
+) -> Result<BTreeMap<String, Vec<FileValue>>, ConfigError> {
     let malformed = |message: String| ConfigError::FileMalformed { path: path.to_owned(), message };
     // `off` is one of this program's own words, so booleans are `true` and `false` alone, as in YAML 1.2.
     let yaml = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
@@ -53,7 +57,7 @@ pub(super) fn read(path: &Path, text: &str, options: &[String]) -> Result<BTreeM
             let hint = closest(&key, options).map(|name| format!(", did you mean {name:?}?")).unwrap_or_default();
             return Err(ConfigError::UnknownKey { path: path.to_owned(), key, hint });
         }
-        let values = value.into_given().ok_or_else(|| {
+        let values = value.into_values().ok_or_else(|| {
             malformed(format!(
                 "key {key:?}: expected a text, a number or a list of them; leave the key out for its default"
             ))
@@ -64,7 +68,7 @@ pub(super) fn read(path: &Path, text: &str, options: &[String]) -> Result<BTreeM
 }
 
 /// One value of a key.
-pub(super) struct Given {
+pub(super) struct FileValue {
     /// As it would be typed.
     pub(super) text: String,
     /// Not so for what YAML takes for a number or a boolean, of which the spelling is lost: `0123` has become `123`.
@@ -84,7 +88,7 @@ enum Value {
 
 impl Value {
     /// One for a scalar, one for each item of a list, nothing for a mapping or null.
-    fn into_given(self) -> Option<Vec<Given>> {
+    fn into_values(self) -> Option<Vec<FileValue>> {
         match self {
             Self::List(items) => {
                 let items: Option<Vec<_>> = items.into_iter().map(Self::into_scalar).collect();
@@ -94,7 +98,7 @@ impl Value {
         }
     }
 
-    fn into_scalar(self) -> Option<Given> {
+    fn into_scalar(self) -> Option<FileValue> {
         let (text, is_text) = match self {
             Self::Boolean(value) => (value.to_string(), false),
             Self::Integer(value) => (value.to_string(), false),
@@ -102,7 +106,7 @@ impl Value {
             Self::Text(text) => (text, true),
             Self::List(_) | Self::Other(_) => return None,
         };
-        Some(Given { text, is_text })
+        Some(FileValue { text, is_text })
     }
 }
 

@@ -90,8 +90,8 @@ pub fn process_environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// One option's value from outside the command line.
-struct Outside {
+/// One option's value from the environment or the file.
+struct ExternalValue {
     origin: String,
     arguments: Vec<OsString>,
 }
@@ -109,7 +109,7 @@ pub fn matches(
     arguments: Vec<OsString>,
     environment: Environment<'_>,
 ) -> Result<ArgMatches, ConfigError> {
-    matches_elsewhere(command, arguments, environment, &file::text)
+    matches_with_files(command, arguments, environment, &file::text)
 }
 
 /// Reads a file that `--config` names: its text.
@@ -120,7 +120,7 @@ pub type Files<'a> = &'a dyn Fn(&Path) -> Result<String, ConfigError>;
 /// # Errors
 ///
 /// As [`matches()`].
-pub fn matches_elsewhere(
+pub fn matches_with_files(
     command: &Command,
     arguments: Vec<OsString>,
     environment: Environment<'_>,
@@ -140,24 +140,24 @@ pub fn matches_elsewhere(
     // Behind the subcommand's name: what the user typed may end with `--` and file names.
     let at = 2 + accepted.iter().skip(1).position(|argument| argument.as_os_str() == OsStr::new(name)).unwrap_or(0);
     let mut known = Vec::new();
-    let mut add = |outside: Outside| {
+    let mut add = |external: ExternalValue| {
         let mut trial = accepted.clone();
-        trial.splice(at..at, outside.arguments);
+        trial.splice(at..at, external.arguments);
         match bare.clone().try_get_matches_from(&trial) {
             Ok(_) => {
                 accepted = trial;
                 Ok(())
             }
-            Err(error) => Err(ConfigError::Value { origin: outside.origin, message: in_one_piece(&error) }),
+            Err(error) => Err(ConfigError::Value { origin: external.origin, message: single_line_error(&error) }),
         }
     };
 
     for arg in sub.get_arguments().filter(|arg| arg.get_id() != CONFIG) {
-        if is_open(given, arg)
-            && let Some(outside) = from_environment(arg, environment)?
+        if is_unset_on_command_line(given, arg)
+            && let Some(external) = from_environment(arg, environment)?
         {
             known.push(arg.get_id().clone());
-            add(outside)?;
+            add(external)?;
         }
     }
     if let Some(path) = config_path(sub, given, environment) {
@@ -165,7 +165,7 @@ pub fn matches_elsewhere(
         for (key, values) in file::read(&path, &files(&path)?, &options)? {
             // Another subcommand's key: one file can serve them all.
             let Some(arg) = sub.get_arguments().find(|arg| arg.get_long() == Some(&key)) else { continue };
-            if is_open(given, arg) && !known.contains(arg.get_id()) {
+            if is_unset_on_command_line(given, arg) && !known.contains(arg.get_id()) {
                 let origin = format!("{}: key {key:?}", path.display());
                 let error =
                     |message: &str| Err(ConfigError::Value { origin: origin.clone(), message: message.to_owned() });
@@ -177,7 +177,7 @@ pub fn matches_elsewhere(
                     return error("expected names; put one that looks like a number or a boolean into quotes");
                 }
                 let arguments = values.iter().map(|value| format!("--{key}={}", value.text).into()).collect();
-                add(Outside { origin, arguments })?;
+                add(ExternalValue { origin, arguments })?;
             }
         }
     }
@@ -185,7 +185,7 @@ pub fn matches_elsewhere(
 }
 
 /// Whether the command line leaves this option to the environment and the file.
-fn is_open(given: &ArgMatches, arg: &Arg) -> bool {
+fn is_unset_on_command_line(given: &ArgMatches, arg: &Arg) -> bool {
     arg.get_env().is_some() && given.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
 }
 
@@ -193,7 +193,7 @@ fn is_repeatable(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
 }
 
-fn from_environment(arg: &Arg, environment: Environment<'_>) -> Result<Option<Outside>, ConfigError> {
+fn from_environment(arg: &Arg, environment: Environment<'_>) -> Result<Option<ExternalValue>, ConfigError> {
     let (Some(variable), Some(long)) = (arg.get_env().and_then(OsStr::to_str), arg.get_long()) else {
         return Ok(None);
     };
@@ -214,7 +214,7 @@ fn from_environment(arg: &Arg, environment: Environment<'_>) -> Result<Option<Ou
             format!("a name with a comma cannot stand in a variable: give it with --{long} or in the --config file");
         return Err(ConfigError::Value { origin, message });
     }
-    Ok(Some(Outside { origin, arguments }))
+    Ok(Some(ExternalValue { origin, arguments }))
 }
 
 fn config_path(sub: &Command, given: &ArgMatches, environment: Environment<'_>) -> Option<PathBuf> {
@@ -226,7 +226,7 @@ fn config_path(sub: &Command, given: &ArgMatches, environment: Environment<'_>) 
 }
 
 /// What clap says, without its `error:` and the usage that follows.
-fn in_one_piece(error: &clap::Error) -> String {
+fn single_line_error(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     text.lines()

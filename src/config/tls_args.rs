@@ -62,8 +62,8 @@ impl TlsArgs {
         })
     }
 
-    /// What is accepted but opens the door wider than most people want, one line each, for the log at start.
-    pub fn doubts(&self) -> Vec<String> {
+    /// What is accepted but lets more people write than most people want, one line each, for the log at start.
+    pub fn warnings(&self) -> Vec<String> {
         let any = self.client_ca.is_some() && self.client_name.is_empty();
         let text = "--client-ca without --client-name admits whoever holds a certificate by that authority";
         if any { vec![text.to_owned()] } else { Vec::new() }

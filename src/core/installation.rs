@@ -25,14 +25,14 @@ pub const MATCH_CONDITIONS_SINCE: (u32, u32) = (1, 28);
 
 /// The two kinds of webhook configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ConfigurationKind {
     /// `MutatingWebhookConfiguration`.
     Mutating,
     /// `ValidatingWebhookConfiguration`.
     Validating,
 }
 
-impl Kind {
+impl ConfigurationKind {
     /// Both, in the order in which the API server asks them.
     pub const ALL: [Self; 2] = [Self::Mutating, Self::Validating];
 
@@ -66,9 +66,9 @@ pub enum Writers {
 
 /// One entry of a webhook configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct WebhookEntry {
     /// Where it stands.
-    pub kind: Kind,
+    pub kind: ConfigurationKind,
     /// Its name.
     pub name: &'static str,
     /// Whose requests it is asked about.
@@ -80,23 +80,23 @@ pub struct Entry {
 }
 
 /// The entries, as they stand in the configurations.
-pub const ENTRIES: [Entry; 3] = [
-    Entry {
-        kind: Kind::Mutating,
+pub const ENTRIES: [WebhookEntry; 3] = [
+    WebhookEntry {
+        kind: ConfigurationKind::Mutating,
         name: "mutate.session-webhook.hobbyfarm.io",
         writers: Writers::All,
         failure_policy: "Ignore",
         timeout_seconds: 2,
     },
-    Entry {
-        kind: Kind::Validating,
+    WebhookEntry {
+        kind: ConfigurationKind::Validating,
         name: "validate.session-webhook.hobbyfarm.io",
         writers: Writers::Others,
         failure_policy: "Fail",
         timeout_seconds: 3,
     },
-    Entry {
-        kind: Kind::Validating,
+    WebhookEntry {
+        kind: ConfigurationKind::Validating,
         name: "validate-hobbyfarm.session-webhook.hobbyfarm.io",
         writers: Writers::HobbyFarm,
         failure_policy: "Ignore",
@@ -105,7 +105,7 @@ pub const ENTRIES: [Entry; 3] = [
 ];
 
 /// The shipped entry of this name.
-pub fn entry(name: &str) -> Option<&'static Entry> {
+pub fn entry(name: &str) -> Option<&'static WebhookEntry> {
     ENTRIES.iter().find(|entry| entry.name == name)
 }
 
@@ -131,7 +131,7 @@ pub fn match_expression(writers: Writers, users: &[String]) -> Option<String> {
 
 /// What the webhook's own account may do: a rule of a shipped role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Right {
+pub struct RbacRule {
     /// API group.
     pub group: &'static str,
     /// Resources.
@@ -143,17 +143,17 @@ pub struct Right {
 }
 
 /// `serve --backfill`, in the namespaces that it looks after.
-pub const BACKFILL: [Right; 4] = [
-    Right { group: GROUP, resources: &[RESOURCE], named: false, verbs: &["get", "list", "watch", "patch"] },
-    Right { group: GROUP, resources: &["sessions/status"], named: false, verbs: &["patch"] },
-    Right { group: GROUP, resources: &["courses", "scenarios"], named: false, verbs: &["get"] },
-    Right { group: "events.k8s.io", resources: &["events"], named: false, verbs: &["create", "patch"] },
+pub const BACKFILL: [RbacRule; 4] = [
+    RbacRule { group: GROUP, resources: &[RESOURCE], named: false, verbs: &["get", "list", "watch", "patch"] },
+    RbacRule { group: GROUP, resources: &["sessions/status"], named: false, verbs: &["patch"] },
+    RbacRule { group: GROUP, resources: &["courses", "scenarios"], named: false, verbs: &["get"] },
+    RbacRule { group: "events.k8s.io", resources: &["events"], named: false, verbs: &["create", "patch"] },
 ];
 
 /// `serve --audit-interval`, in the namespaces that it looks at.
-pub const AUDIT: [Right; 2] = [
-    Right { group: GROUP, resources: &[RESOURCE], named: false, verbs: &["list"] },
-    Right {
+pub const AUDIT: [RbacRule; 2] = [
+    RbacRule { group: GROUP, resources: &[RESOURCE], named: false, verbs: &["list"] },
+    RbacRule {
         group: GROUP,
         resources: &["users", "courses", "scenarios", "virtualmachineclaims"],
         named: false,
@@ -162,19 +162,19 @@ pub const AUDIT: [Right; 2] = [
 ];
 
 /// `serve --backfill` and `--audit-interval`, in their own namespace: [`LEASE`]. A create cannot be limited by name.
-pub const BACKFILL_LEASE: [Right; 2] = [
-    Right { group: "coordination.k8s.io", resources: &["leases"], named: true, verbs: &["get", "update"] },
-    Right { group: "coordination.k8s.io", resources: &["leases"], named: false, verbs: &["create"] },
+pub const BACKFILL_LEASE: [RbacRule; 2] = [
+    RbacRule { group: "coordination.k8s.io", resources: &["leases"], named: true, verbs: &["get", "update"] },
+    RbacRule { group: "coordination.k8s.io", resources: &["leases"], named: false, verbs: &["create"] },
 ];
 
 /// `serve --tls self-managed`, in its own namespace: [`SELF_MANAGED_SECRET`]. A create cannot be limited by name.
-pub const SELF_MANAGED: [Right; 2] = [
-    Right { group: "", resources: &["secrets"], named: true, verbs: &["get", "patch"] },
-    Right { group: "", resources: &["secrets"], named: false, verbs: &["create"] },
+pub const SELF_MANAGED: [RbacRule; 2] = [
+    RbacRule { group: "", resources: &["secrets"], named: true, verbs: &["get", "patch"] },
+    RbacRule { group: "", resources: &["secrets"], named: false, verbs: &["create"] },
 ];
 
 /// `serve --tls self-managed`, on the two configurations: [`CONFIGURATION`].
-pub const SELF_MANAGED_CONFIGURATIONS: [Right; 1] = [Right {
+pub const SELF_MANAGED_CONFIGURATIONS: [RbacRule; 1] = [RbacRule {
     group: "admissionregistration.k8s.io",
     resources: &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
     named: true,

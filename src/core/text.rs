@@ -21,17 +21,17 @@ pub const fn quote(text: &str, longest: usize) -> Quoted<'_> {
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        f.write_str(&cut(self.text, self.longest, "'"))?;
+        f.write_str(&escape_and_truncate(self.text, self.longest, "'"))?;
         f.write_str("\"")
     }
 }
 
 /// `text` without quotes around it, and those within as they are; otherwise as [`quote`].
-pub fn one_line(text: &str, longest: usize) -> Cow<'_, str> {
-    cut(text, longest, "'\"")
+pub fn sanitize_line(text: &str, longest: usize) -> Cow<'_, str> {
+    escape_and_truncate(text, longest, "'\"")
 }
 
-fn cut<'a>(text: &'a str, longest: usize, unescaped: &str) -> Cow<'a, str> {
+fn escape_and_truncate<'a>(text: &'a str, longest: usize, unescaped: &str) -> Cow<'a, str> {
     if text.len() <= longest && text.bytes().all(is_plain) {
         return text.into();
     }
@@ -62,7 +62,7 @@ const fn is_plain(byte: u8) -> bool {
 mod tests {
     use rstest::rstest;
 
-    use super::{one_line, quote};
+    use super::{quote, sanitize_line};
 
     #[rstest]
     #[case::plain("alice", r#""alice""#)]
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_line_keeps_its_quotes() {
-        assert_eq!(one_line("expected \"a\" in 'b'\n100%", 100), "expected \"a\" in 'b'\\n100\\u{25}");
+        assert_eq!(sanitize_line("expected \"a\" in 'b'\n100%", 100), "expected \"a\" in 'b'\\n100\\u{25}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use super::peer::{Closed, Peer};
 use super::router::App;
 use super::tls::client_names;
 use super::{Stage, Timeouts};
-use crate::core::text::one_line;
+use crate::core::text::sanitize_line;
 
 /// Largest head of an HTTP/1.1 request and largest list of headers in HTTP/2, bytes; an API server's has some hundred.
 const MAX_HEAD: u32 = 16 << 10;
@@ -176,7 +176,7 @@ fn is_known(stream: &TlsStream<TcpStream>, shared: &Shared) -> bool {
     let known = names.iter().any(|name| allowed.contains(name));
     if let (false, Some(suppressed)) = (known, shared.complaints.pass()) {
         let names = names.join(", ");
-        let names = &*one_line(&names, LONGEST_NAME);
+        let names = &*sanitize_line(&names, LONGEST_NAME);
         tracing::warn!(names, suppressed, "client certificate is not among those of --client-name");
     }
     known
@@ -330,10 +330,10 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let in_flight = InFlight::begin(&shared, &peer);
     #[cfg(feature = "traces")]
-    let asked = crate::traces::asked(&request);
+    let span = crate::traces::begin_request_span(&request);
     let response = shared.app.respond(request, client.known).await;
     #[cfg(feature = "traces")]
-    let response = asked.answered(response).await;
+    let response = span.end_with_response(response).await;
     let mut response = response;
     if !client.http2 && peer.is_retired() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use crate::core::admission::decision::{Decision, Verdict};
 use crate::core::admission::review::{Review, Webhook};
 use crate::core::admission::rule::Rule;
-use crate::core::text::one_line;
+use crate::core::text::sanitize_line;
 
 /// Longest part of a name in a log line, characters; Kubernetes names have 253 at most, user names any number.
 pub(super) const LONGEST_NAME: usize = 256;
 
 fn name(text: &str) -> Cow<'_, str> {
-    one_line(text, LONGEST_NAME)
+    sanitize_line(text, LONGEST_NAME)
 }
 
 /// Logs what people will want to know about one decision: denials, broken invariants, break-glass.

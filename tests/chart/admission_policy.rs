@@ -20,7 +20,7 @@ use crate::settings::as_the_program_reads_it;
 #[case::housekeeper(&["--set=config.housekeeper=kube-system/collector"])]
 #[case::housekeepers(&["--set=config.housekeeper={root,*/gc,kube-system/*,b/a.c,*/a.c,system:serviceaccount:a:b,*/*}"])]
 fn it_is_what_the_program_prints(#[case] arguments: &[&str]) {
-    let rendered = template(&[&["--set=admissionPolicy.enabled=true"], arguments].concat());
+    let rendered = template(&[&["--set=guard=policy-and-webhook"], arguments].concat());
     let mut settings = as_the_program_reads_it::<PolicyArgs>(&rendered).settings();
     let deployment = rendered.of_kind("Deployment").next().unwrap();
     let account = deployment["spec"]["template"]["spec"]["serviceAccountName"].as_str().unwrap();
@@ -35,7 +35,7 @@ fn it_is_what_the_program_prints(#[case] arguments: &[&str]) {
 fn a_name_that_could_end_its_literal_is_refused() {
     for name in ["o'hara", r"back\slash", "é"] {
         let value = format!("--set-json=breakGlass.users=[{}]", Value::from(name));
-        let said = refusal(&["--set=admissionPolicy.enabled=true", &value]);
+        let said = refusal(&["--set=guard=policy-and-webhook", &value]);
         assert!(said.contains("cannot write into the policy"), "{name}: {said}");
     }
 }

@@ -48,6 +48,11 @@ fn failing_open_makes_what_its_overlay_makes() {
 }
 
 #[test]
+fn the_guard_that_needs_no_pod_makes_what_its_overlay_makes() {
+    assert_equal(&["--set=guard=policy-and-webhook"], kustomize("manifests/overlays/policy-and-webhook"));
+}
+
+#[test]
 fn another_namespace_makes_what_an_overlay_elsewhere_makes() {
     for (overlay, source) in [("cert-manager", "cert-manager"), ("self-managed", "self-managed")] {
         let copy = copy_of_the_manifests();
@@ -68,7 +73,8 @@ fn what_can_be_added_makes_what_its_component_makes() {
         ("doctor.enabled=true", "doctor"),
         ("networkPolicy.enabled=true", "network-policy"),
         ("metrics.monitor=PodMonitor,alerts.enabled=true,dashboard.enabled=true", "monitoring"),
-        ("admissionPolicy.enabled=true", "policy"),
+        ("guard=policy-and-webhook", "policy-and-webhook"),
+        ("guard=policy-and-webhook,webhooks.failurePolicy=split", "policy"),
     ] {
         assert_equal(&["--set", value], kustomize_path(&overlay_with(folder.path(), &[component])));
     }

@@ -15,7 +15,7 @@ pub(crate) fn chart() -> PathBuf {
 /// Runs Helm.
 pub(crate) fn helm(arguments: &[&str]) -> Output {
     let output = Command::new("helm").args(arguments).output();
-    output.unwrap_or_else(|error| panic!("helm is needed, PATH=$(tests/helm):$PATH provides it: {error}"))
+    output.unwrap_or_else(|error| panic!("helm is needed, PATH=$(tests/tools/build helm3):$PATH provides it: {error}"))
 }
 
 /// The chart's objects, without the hook, for the newest server that this Helm knows.

@@ -13,6 +13,7 @@
 
 mod admission_policy;
 mod equality;
+mod gitops;
 mod helm;
 mod options;
 mod refusals;

@@ -56,9 +56,7 @@ fn what_only_makes_sense_together_is_asked_for_together() {
     assert!(said.contains("certificate.caBundle is needed"), "{said}");
     let said = refusal(&["--set=autoscaling.enabled=true,autoscaling.minReplicas=9"]);
     assert!(said.contains("minReplicas is greater than maxReplicas"), "{said}");
-    let said = refusal(&["--set=audit.enabled=true,backfill.enabled=false"]);
-    assert!(said.contains("audit.enabled needs backfill.enabled"), "{said}");
-    let said = refusal(&["--set=admissionPolicy.enabled=true", "--kube-version=1.29.0"]);
+    let said = refusal(&["--set=guard=policy-and-webhook", "--kube-version=1.29.0"]);
     assert!(said.contains("needs Kubernetes 1.30"), "{said}");
 }
 

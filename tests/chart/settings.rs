@@ -1,7 +1,5 @@
 //! What a value changes: the file that the program reads, the webhooks, the pods.
 
-use std::time::Duration;
-
 use clap::FromArgMatches;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
@@ -12,11 +10,13 @@ use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
 
-use crate::helm::{chart, template};
+use crate::helm::{chart, refusal, template};
 use crate::render::{Rendered, default, root};
 
 fn deployment(rendered: &Rendered) -> Deployment {
-    rendered.the("Deployment")
+    let is_the_webhooks = |object: &&Value| !object["metadata"]["name"].as_str().unwrap().ends_with("-audit");
+    let found = rendered.of_kind("Deployment").find(is_the_webhooks).unwrap();
+    serde_json::from_value(found.clone()).unwrap()
 }
 
 fn pod(rendered: &Rendered) -> PodSpec {
@@ -64,7 +64,7 @@ fn every_value_for_the_program_reaches_it() {
     let backfill: BackfillArgs = as_the_program_reads_it(&rendered);
     let controllers = backfill.controllers().unwrap();
     assert!(controllers.backfill);
-    assert_eq!(controllers.audit_interval, Some(Duration::from_mins(1)));
+    assert_eq!(controllers.audit_interval, None, "the pods that answer the API server have no rights to audit");
     let options = controllers.options;
     assert_eq!(options.namespaces, ["hobbyfarm-system", "other"]);
     assert_eq!((options.after.as_secs(), options.unparsable), (60, Unparsable::Keep));
@@ -77,8 +77,8 @@ fn defaults_of_the_chart_are_those_of_the_program() {
     assert_eq!(values["backfill"]["after"], default("backfill-after"));
     assert_eq!(values["backfill"]["unparsable"].to_string(), default("backfill-unparsable"));
     let rendered = template(&[]);
-    let lease = rendered.of_kind("Lease").next().unwrap();
-    assert_eq!(lease["metadata"]["name"], default("backfill-lease"));
+    let lease = &rendered.named("Role", "session-webhook-backfill")["rules"][0]["resourceNames"];
+    assert_eq!(lease, &json!([default("backfill-lease")]));
     let rendered = template(&["--set=certificate.source=self-managed"]);
     let secret = rendered.of_kind("Secret").next().unwrap();
     assert_eq!(secret["metadata"]["name"], default("tls-secret"));
@@ -103,6 +103,7 @@ fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
 }
 
 #[rstest]
+#[case::default("auto", &["Fail", "Ignore"])]
 #[case::split("split", &["Fail", "Ignore"])]
 #[case::open("open", &["Ignore", "Ignore"])]
 #[case::closed("closed", &["Fail", "Fail"])]
@@ -115,6 +116,38 @@ fn a_failure_policy_is_a_word_for_both_entries(#[case] policy: &str, #[case] exp
         assert_eq!(found, expected[..entries], "{version}");
         let mutate = &rendered.named("MutatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"][0];
         assert_eq!(mutate["failurePolicy"], "Ignore", "a missed repair is no reason to refuse");
+    }
+}
+
+#[test]
+fn one_switch_gives_the_guard_to_the_api_server_and_lets_the_webhook_stop_nobody() {
+    let rendered = template(&["--set=guard=policy-and-webhook"]);
+    assert_eq!(
+        rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook")["spec"]["failurePolicy"],
+        "Fail"
+    );
+    let binding = rendered.named("ValidatingAdmissionPolicyBinding", "hobbyfarm-session-webhook");
+    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
+    let entries = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
+    let policies: Vec<_> = entries.as_array().unwrap().iter().map(|entry| &entry["failurePolicy"]).collect();
+    assert_eq!(policies, ["Ignore", "Ignore"]);
+}
+
+#[test]
+fn a_trial_run_refuses_nobody_not_even_for_want_of_an_answer() {
+    for mode in ["warn", "audit"] {
+        for version in ["1.20.0", "1.27.0", "1.30.0"] {
+            let rendered = template(&[&format!("--set=mode={mode}"), &format!("--kube-version={version}")]);
+            for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+                for entry in rendered.of_kind(kind).flat_map(|object| object["webhooks"].as_array().unwrap()) {
+                    assert_eq!(entry["failurePolicy"], "Ignore", "{mode} {version}");
+                }
+            }
+        }
+        for policy in ["split", "closed"] {
+            let said = refusal(&[&format!("--set=mode={mode},webhooks.failurePolicy={policy}")]);
+            assert!(said.contains(&format!("mode {mode} refuses nobody")), "{said}");
+        }
     }
 }
 
@@ -189,10 +222,7 @@ fn an_autoscaler_decides_how_many_pods_there_are() {
     let rendered = everything();
     assert_eq!(deployment(&rendered).spec.unwrap().replicas, None, "or each upgrade would reset it");
     let autoscaler = rendered.named("HorizontalPodAutoscaler", "session-webhook");
-    assert_eq!(
-        autoscaler["spec"]["scaleTargetRef"]["name"],
-        rendered.of_kind("Deployment").next().unwrap()["metadata"]["name"]
-    );
+    rendered.named("Deployment", autoscaler["spec"]["scaleTargetRef"]["name"].as_str().unwrap());
 }
 
 #[test]
@@ -243,7 +273,7 @@ fn a_platform_that_chooses_the_user_can_be_left_to_do_so() {
 fn without_a_reason_to_speak_to_the_api_server_there_is_no_token_and_no_right() {
     let rendered = template(&["--set=backfill.enabled=false"]);
     assert_eq!(pod(&rendered).automount_service_account_token, Some(false));
-    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Lease"] {
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
         assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
     }
     let arguments = ["serve", "--config=/etc/session-webhook/config.yaml"];
@@ -253,11 +283,66 @@ fn without_a_reason_to_speak_to_the_api_server_there_is_no_token_and_no_right() 
 #[test]
 fn watched_namespaces_bind_the_rights_there_and_nowhere_else() {
     let rendered = everything();
-    let of_backfill = |object: &&Value| object["roleRef"]["name"] == "hobbyfarm-session-webhook-backfill";
-    assert_eq!(rendered.of_kind("ClusterRoleBinding").filter(of_backfill).count(), 0);
-    let namespaces: Vec<_> =
-        rendered.of_kind("RoleBinding").filter(of_backfill).map(|object| &object["metadata"]["namespace"]).collect();
-    assert_eq!(namespaces, ["hobbyfarm-system", "other"]);
+    for role in ["hobbyfarm-session-webhook-backfill", "hobbyfarm-session-webhook-audit"] {
+        let of_role = |object: &&Value| object["roleRef"]["name"] == role;
+        assert_eq!(rendered.of_kind("ClusterRoleBinding").filter(of_role).count(), 0);
+        let namespaces: Vec<_> =
+            rendered.of_kind("RoleBinding").filter(of_role).map(|object| &object["metadata"]["namespace"]).collect();
+        assert_eq!(namespaces, ["hobbyfarm-system", "other"], "{role}");
+    }
+    let job = rendered.named("CronJob", "session-webhook-audit");
+    let containers = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    let looked_at: Vec<_> = containers.iter().map(|container| container["args"][2].as_str().unwrap()).collect();
+    assert_eq!(looked_at, ["--namespace=hobbyfarm-system", "--namespace=other"], "its rights end there");
+}
+
+#[test]
+fn without_roles_of_the_chart_there_is_none_at_all() {
+    let everything = ["--values", crate::types::EVERYTHING, "--set=certificate.source=self-managed,rbac.create=false"];
+    let rendered = template(&everything);
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
+        assert_eq!(rendered.of_kind(kind).count(), 0, "{kind}");
+    }
+    assert_eq!(rendered.of_kind("ServiceAccount").count(), 3);
+}
+
+#[test]
+fn another_name_is_the_name_of_every_object_and_the_program_is_told() {
+    let everything = ["--values", crate::types::EVERYTHING];
+    let more = "--set=certificate.source=self-managed,guard=policy-and-webhook,fullnameOverride=second";
+    let rendered = template(&[&everything[..], &[more]].concat());
+    for object in &rendered.objects {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        assert!(name == "second" || name.starts_with("second-"), "{}: {name}", object["kind"]);
+    }
+    let serve: ServeArgs = as_the_program_reads_it(&rendered);
+    let options = format!("{serve:?}");
+    for told in ["second-self-managed", r#"tls_service: "second""#, r#"webhook_configuration: "second""#] {
+        assert!(options.contains(told), "{told}: {options}");
+    }
+    let backfill: BackfillArgs = as_the_program_reads_it(&rendered);
+    assert_eq!(backfill.controllers().unwrap().options.lease, "second-backfill");
+    let pods = &rendered.named("Deployment", "second")["spec"]["template"]["metadata"]["labels"];
+    let service = rendered.named("Service", "second")["spec"]["selector"].as_object().unwrap();
+    assert!(service.iter().all(|(key, value)| pods[key] == *value));
+    let binding = rendered.named("ValidatingAdmissionPolicyBinding", "second");
+    assert_eq!(binding["spec"]["policyName"], "second");
+    let secrets = &rendered.named("Role", "second")["rules"][0]["resourceNames"];
+    assert_eq!(secrets, &json!(["second-self-managed"]));
+}
+
+#[test]
+fn the_namespaces_that_are_guarded_are_those_of_webhooks_and_policy() {
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": "hobbyfarm-system"}});
+    let value = format!("--set-json=webhooks.namespaceSelector={selector}");
+    let rendered = template(&[&value, "--set=guard=policy-and-webhook"]);
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        for entry in rendered.of_kind(kind).flat_map(|object| object["webhooks"].as_array().unwrap()) {
+            assert_eq!(entry["namespaceSelector"], selector);
+        }
+    }
+    let policy = rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook");
+    assert_eq!(policy["spec"]["matchConstraints"]["namespaceSelector"], selector);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What stands around the webhook: network, monitoring, the hook at the end, other charts.
+//! What stands around the webhook: network, monitoring, other charts.
 
 use std::fs;
 use std::path::Path;
@@ -130,31 +130,48 @@ fn the_files_of_the_chart_are_copies_of_the_components() {
     }
 }
 
-/// Whoever applies all that `helm template` prints must not get a weaker webhook for it.
 #[test]
-fn the_hook_says_what_the_installed_configurations_say() {
-    for source in ["cert-manager", "self-managed"] {
-        let source = format!("--set=certificate.source={source}");
-        let rendered = template_of(&chart(), &[&source]);
-        for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
-            let (hooks, installed): (Vec<_>, Vec<_>) = rendered
-                .of_kind(kind)
-                .cloned()
-                .partition(|object| object["metadata"]["annotations"]["helm.sh/hook"].is_string());
-            assert_eq!((hooks.len(), installed.len()), (1, 1), "of Helm 3");
-            let mut hook = hooks[0].clone();
-            let annotations = hook["metadata"]["annotations"].as_object_mut().unwrap();
-            assert_eq!(annotations.remove("helm.sh/hook"), Some(json!("pre-delete")));
-            let policy = annotations.remove("helm.sh/hook-delete-policy");
-            assert_eq!(policy, Some(json!("before-hook-creation,hook-succeeded")));
-            if annotations.is_empty() {
-                hook["metadata"].as_object_mut().unwrap().remove("annotations");
-            }
-            assert_eq!(hook, installed[0]);
-        }
-    }
-    let without = template_of(&chart(), &["--set=preDeleteHook=false"]);
-    assert_eq!(without.objects.len(), template(&[]).objects.len());
+fn a_test_brings_the_rights_of_doctor_for_as_long_as_it_takes() {
+    let hooks = |arguments: &[&str]| {
+        let rendered = template_of(&chart(), arguments);
+        let hook = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook"].as_str().map(str::to_owned);
+        let mut hooks: Vec<_> = rendered
+            .objects
+            .iter()
+            .filter_map(|object| hook(object).map(|hook| format!("{} {hook}", object["kind"].as_str().unwrap())))
+            .collect();
+        hooks.sort();
+        hooks
+    };
+    let rights = ["ClusterRole", "ClusterRoleBinding"].into_iter().zip(["Role", "RoleBinding"]);
+    let rights: Vec<_> = rights.flat_map(|(one, other)| [one, other]).chain(["ServiceAccount"]).collect();
+    let passing = |hook: &str, more: &[&str]| {
+        let mut all: Vec<_> = rights.iter().map(|kind| format!("{kind} {hook}")).collect();
+        all.extend(more.iter().map(ToString::to_string));
+        all.sort();
+        all
+    };
+    assert_eq!(hooks(&[]), passing("test", &["Pod test"]));
+    assert_eq!(hooks(&["--set=doctor.enabled=true"]), ["Pod test"]);
+    let after_install = hooks(&["--set=doctor.afterInstall=true"]);
+    assert_eq!(
+        after_install,
+        passing("test,post-install,post-upgrade", &["Pod test", "Job post-install,post-upgrade"])
+    );
+}
+
+#[test]
+fn the_program_takes_the_arguments_of_doctors_pods() {
+    let rendered = template_of(&chart(), &["--set=doctor.afterInstall=true,fullnameOverride=second"]);
+    let pod = rendered.named("Pod", "second-doctor-test")["spec"].clone();
+    let job = rendered.named("Job", "second-doctor")["spec"]["template"]["spec"].clone();
+    assert_eq!(pod, job);
+    rendered.named("ServiceAccount", pod["serviceAccountName"].as_str().unwrap());
+    let words = pod["containers"][0]["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+    let command = session_webhook::cli::command();
+    let matches = command.try_get_matches_from(std::iter::once("session-webhook").chain(words)).unwrap();
+    let doctor = matches.subcommand_matches("doctor").unwrap();
+    assert_eq!(doctor.get_one::<String>("webhook_configuration").map(String::as_str), Some("second"));
 }
 
 #[test]

@@ -8,9 +8,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -30,7 +29,7 @@ fn everything_that_the_chart_makes_is_known_to_the_api() {
     let authority = "--set=certificate.caBundle=-----BEGIN CERTIFICATE-----";
     for source in ["cert-manager", "self-managed", "secret"] {
         for values in [None, Some(EVERYTHING)] {
-            let policy = "--set=admissionPolicy.enabled=true";
+            let policy = "--set=guard=policy-and-webhook";
             let source = format!("--set=certificate.source={source}");
             let values = values.map(|file| format!("--values={file}"));
             let arguments: Vec<&str> = [authority, policy, &source].into_iter().chain(values.as_deref()).collect();
@@ -40,7 +39,7 @@ fn everything_that_the_chart_makes_is_known_to_the_api() {
             }
         }
     }
-    assert!(kinds.len() >= 22, "{kinds:?}");
+    assert!(kinds.len() >= 21, "{kinds:?}");
 }
 
 fn assert_known(object: &Value) {
@@ -51,7 +50,8 @@ fn assert_known(object: &Value) {
         "CronJob" => assert_is::<CronJob>(object),
         "Deployment" => assert_is::<Deployment>(object),
         "HorizontalPodAutoscaler" => assert_is::<HorizontalPodAutoscaler>(object),
-        "Lease" => assert_is::<Lease>(object),
+        "Job" => assert_is::<Job>(object),
+        "Pod" => assert_is::<Pod>(object),
         "MutatingWebhookConfiguration" => assert_is::<MutatingWebhookConfiguration>(object),
         "NetworkPolicy" => assert_is::<NetworkPolicy>(object),
         "PodDisruptionBudget" => assert_is::<PodDisruptionBudget>(object),

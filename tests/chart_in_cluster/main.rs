@@ -1,8 +1,8 @@
 //! The chart and the overlays in a real cluster, by the real Helm and kubectl: what the server makes of every object, and that
 //! installs, upgrades, rollbacks and uninstalls leave what they should and nothing else. See `scenarios`.
 //!
-//! `PATH=$(tests/kubectl):$(tests/helm):$PATH HELM4=$(tests/helm4) KUBEBUILDER_ASSETS=$(tests/control-plane)
-//! cargo test --test chart_in_cluster`
+//! `PATH=$(tests/tools/build kubectl):$(tests/tools/build helm3):$PATH HELM4=$(tests/tools/build helm4)/helm
+//! cargo test --test chart_in_cluster [-- PART-OF-A-NAME]`
 
 #![allow(
     dead_code,

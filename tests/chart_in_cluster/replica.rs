@@ -56,6 +56,19 @@ impl Replica {
     }
 }
 
+/// Runs the program once, as this pod would: its exit code and what it says on standard output.
+pub(crate) async fn runs_as(world: &World, pod: &Value) -> (Option<i32>, String) {
+    let account = pod["spec"]["serviceAccountName"].as_str().unwrap();
+    let arguments = pod["spec"]["containers"][0]["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+    let output = Command::new(env!("CARGO_BIN_EXE_session-webhook"))
+        .env_clear()
+        .env("KUBECONFIG", kubeconfig(world, account).await)
+        .args(arguments)
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
 /// With the token of the pods' account, and the namespace that a pod finds beside it.
 async fn kubeconfig(world: &World, account: &str) -> PathBuf {
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});

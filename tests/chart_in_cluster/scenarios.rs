@@ -1,17 +1,24 @@
 //! What installing is like.
 
+use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
+use std::process::Stdio;
 
+use axum::http::Method;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::kubectl::Outcome;
 use crate::objects::{
     ADMISSION, Deletions, WEBHOOKS, collection, configuration, deployment, names, read, replica_sets,
 };
 use crate::process::eventually;
-use crate::replica::Replica;
+use crate::replica::{Replica, runs_as};
+use crate::verbs::accepts;
 use crate::world::{Engine, NAMESPACE, PATIENCE, RELEASE, World, chart, repository};
+use crate::writer::{HOBBYFARM, Request};
 
 /// One thing that holds in a cluster.
 pub(crate) struct Scenario {
@@ -30,10 +37,14 @@ scenarios![
     the_server_accepts_every_object_of_the_chart,
     an_install_differs_in_nothing_from_what_was_rendered,
     a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back,
-    an_uninstall_takes_the_webhooks_away_before_the_pods_and_leaves_nothing,
+    an_uninstall_leaves_nothing_and_helm_4_begins_with_the_webhooks,
     what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release,
-    a_second_release_is_refused,
+    a_second_release_of_the_same_names_is_refused,
+    two_releases_guard_the_sessions_of_two_hobbyfarms,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
+    helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind,
+    the_objects_on_the_page_about_gitops_are_accepted,
+    each_account_may_do_what_the_page_about_rights_says_and_nothing_else,
 ];
 
 const SOURCES: [&str; 2] = ["--set=certificate.source=cert-manager", "--set=certificate.source=self-managed"];
@@ -124,13 +135,13 @@ async fn a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back(world: 
     world.remove_namespace();
 }
 
-async fn an_uninstall_takes_the_webhooks_away_before_the_pods_and_leaves_nothing(world: &World) {
+async fn an_uninstall_leaves_nothing_and_helm_4_begins_with_the_webhooks(world: &World) {
     for engine in ENGINES {
-        uninstalls_in_order(world, engine).await;
+        uninstalls(world, engine).await;
     }
 }
 
-async fn uninstalls_in_order(world: &World, engine: Engine) {
+async fn uninstalls(world: &World, engine: Engine) {
     world.make_namespace().await;
     let before = world.inventory();
     world.helm_of(engine, &["install", RELEASE, &chart()]).succeeds();
@@ -144,7 +155,9 @@ async fn uninstalls_in_order(world: &World, engine: Engine) {
     world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
     let pods_go = deployments.first_of("session-webhook").await.min(services.first_of("session-webhook").await);
     for mut configuration in configurations {
-        assert!(configuration.first_of("hobbyfarm-session-webhook").await < pods_go);
+        let configuration_goes = configuration.first_of("hobbyfarm-session-webhook").await;
+        // Helm 3 takes away last what its order does not name. Nothing waits for that: no rule names DELETE.
+        assert!(engine == Engine::Helm3 || configuration_goes < pods_go);
     }
     world.is_as_it_was(&before).await;
     world.remove_namespace();
@@ -165,7 +178,8 @@ async fn keeps_what_the_program_wrote(world: &World, engine: Engine) {
     let lease = collection("coordination.k8s.io/v1", "leases") + "/session-webhook-backfill";
     let secret = collection("v1", "secrets") + "/session-webhook-self-managed";
     eventually("the replica leads", PATIENCE, async || {
-        read(world, &lease).await["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(drop)
+        let lease = world.admin.sends(&Request::get(&lease)).await.body;
+        lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(drop)
     })
     .await;
     let kept = read(world, &secret).await["data"].clone();
@@ -192,12 +206,19 @@ async fn keeps_what_the_program_wrote(world: &World, engine: Engine) {
     assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
 
     world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
+    remove_lease(world);
     world.is_as_it_was(&before).await;
     world.remove_namespace();
 }
 
-/// Two would judge each Session twice, so names are fixed, and Helm sees that they are taken.
-async fn a_second_release_is_refused(world: &World) {
+/// As docs/install.md says: the program makes the Lease, no tool for installing knows it.
+fn remove_lease(world: &World) {
+    let lease = ["delete", "lease", "session-webhook-backfill", "--ignore-not-found"];
+    world.kubectl.run(&[&["--namespace", NAMESPACE], &lease[..]].concat()).succeeds();
+}
+
+/// Two would judge each Session twice. Helm sees that the names are taken.
+async fn a_second_release_of_the_same_names_is_refused(world: &World) {
     world.make_namespace().await;
     install(world, &[]);
     let before = world.inventory();
@@ -253,4 +274,184 @@ fn for_this_server(world: &World, overlay: &str) -> String {
     let text = format!("resources: [{manifests}/overlays/{overlay}]\ncomponents: [{}]\n", components.join(", "));
     fs::write(folder.join("kustomization.yaml"), text).unwrap();
     folder.display().to_string()
+}
+
+async fn the_objects_on_the_page_about_gitops_are_accepted(world: &World) {
+    let page = fs::read_to_string(repository().join("docs/gitops.md")).unwrap();
+    let blocks: Vec<_> = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 4, "Argo CD, and of Flux a source and two ways to install");
+    for block in blocks {
+        let mut object: Value = serde_saphyr::from_str(block).unwrap();
+        object["metadata"]["namespace"] = Value::from("default");
+        let create = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
+        world.kubectl.run_on(&create, &[object]).succeeds();
+    }
+}
+
+async fn each_account_may_do_what_the_page_about_rights_says_and_nothing_else(world: &World) {
+    world.make_namespace().await;
+    install(world, &[SOURCES[1], "--set=audit.enabled=true,doctor.enabled=true"]);
+    eventually("the last binding is in force", PATIENCE, async || {
+        rights(world, "session-webhook-doctor").iter().any(|right| right.contains("| secrets |")).then_some(())
+    })
+    .await;
+    let mut table = "| account | may | on | named |\n|---|---|---|---|\n".to_owned();
+    let everybody = rights(world, "default");
+    for account in ["session-webhook", "session-webhook-audit", "session-webhook-doctor"] {
+        for right in rights(world, account).difference(&everybody) {
+            writeln!(table, "| `{account}` | {right} |").unwrap();
+        }
+    }
+    uninstall(world);
+    world.remove_namespace();
+    holds_on_page("docs/rights.md", "rights", &table);
+}
+
+/// What an account may do in the webhook's namespace, by the API server's own account: verbs, resources and names.
+fn rights(world: &World, account: &str) -> BTreeSet<String> {
+    let user = format!("system:serviceaccount:{NAMESPACE}:{account}");
+    let group = format!("--as-group=system:serviceaccounts:{NAMESPACE}");
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": NAMESPACE},
+    });
+    let create = ["create", "--output=json", "-f", "-", "--as", &user, &group];
+    let groups = ["--as-group=system:serviceaccounts", "--as-group=system:authenticated"];
+    let outcome = world.kubectl.run_on(&[&create, &groups[..]].concat(), &[review]).succeeds();
+    let review: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let words = |list: &Value| {
+        list.as_array().map_or_else(String::new, |words| {
+            words.iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(", ")
+        })
+    };
+    let right = |rule: &Value| {
+        let group = words(&rule["apiGroups"]);
+        let group = if group.is_empty() { String::new() } else { format!(" of {group}") };
+        let names = words(&rule["resourceNames"]);
+        let names = if names.is_empty() { "of any".to_owned() } else { names };
+        format!("{} | {}{group} | {names}", words(&rule["verbs"]), words(&rule["resources"]))
+    };
+    review["status"]["resourceRules"].as_array().unwrap().iter().map(right).collect()
+}
+
+/// Holds the part of a page between two marks against what it should be. With `UPDATE_README=1` the page is mended instead.
+fn holds_on_page(page: &str, name: &str, expected: &str) {
+    let path = repository().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
+    let (part, after) = rest.split_once(&format!("<!-- /{name} -->")).unwrap();
+    if std::env::var_os("UPDATE_README").is_some() {
+        fs::write(path, format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->{after}")).unwrap();
+    } else {
+        assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 mends it");
+    }
+}
+
+/// As docs/install.md says.
+async fn two_releases_guard_the_sessions_of_two_hobbyfarms(world: &World) {
+    const FARMS: [(&str, &str, &str); 2] = [("guard", NAMESPACE, HOBBYFARM), ("second-guard", "second-guard", "other")];
+    let before = world.inventory();
+    let has_policies = !world.is_before(30);
+    for (release, namespace, hobbyfarm) in FARMS {
+        let mut values = vec![
+            SOURCES[1].to_owned(),
+            format!("--set=hobbyfarm.namespace={hobbyfarm},backfill.watchNamespaces={{{hobbyfarm}}}"),
+            format!("--set=webhooks.namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name={hobbyfarm}"),
+        ];
+        if release != "guard" {
+            values.push(format!("--set=fullnameOverride={release}"));
+        }
+        if has_policies {
+            values.push("--set=guard=policy-and-webhook".to_owned());
+        }
+        let chart = chart();
+        let arguments = ["install", release, &chart, "--namespace", namespace, "--create-namespace"];
+        let values: Vec<_> = values.iter().map(String::as_str).collect();
+        world.helm(&[&arguments, &values[..]].concat()).succeeds();
+    }
+    for kind in WEBHOOKS {
+        let found = names(world, &format!("{ADMISSION}/{kind}")).await;
+        assert_eq!(found, ["hobbyfarm-session-webhook", "second-guard"]);
+        for (name, hobbyfarm) in found.iter().zip([HOBBYFARM, "other"]) {
+            let configuration = read(world, &format!("{ADMISSION}/{kind}/{name}")).await;
+            for entry in configuration["webhooks"].as_array().unwrap() {
+                let label = &entry["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+                assert_eq!(label, hobbyfarm, "{name}");
+            }
+        }
+    }
+    if has_policies {
+        eventually("both policies are in force", PATIENCE, async || {
+            let refused = |namespace| dry_run_of_a_session(world, namespace, &["--as=alice"]).code == Some(1);
+            (refused(HOBBYFARM) && refused("other")).then_some(())
+        })
+        .await;
+        for home in [HOBBYFARM, "other"] {
+            let account = format!("--as=system:serviceaccount:{home}:hobbyfarm-session");
+            for namespace in [HOBBYFARM, "other"] {
+                let outcome = dry_run_of_a_session(world, namespace, &[&account, "--as-uid=1"]);
+                assert_eq!(outcome.code, Some(i32::from(namespace != home)), "{home} in {namespace}: {outcome:?}");
+            }
+        }
+    }
+    for (release, namespace, _) in FARMS {
+        world.helm(&["uninstall", release, "--namespace", namespace]).succeeds();
+        world.kubectl.run(&["delete", "namespace", namespace, "--timeout=60s"]).succeeds();
+    }
+    world.is_as_it_was(&before).await;
+}
+
+/// What becomes of a create of a Session by somebody who has all rights.
+fn dry_run_of_a_session(world: &World, namespace: &str, user: &[&str]) -> Outcome {
+    let session = json!({
+        "apiVersion": "hobbyfarm.io/v1",
+        "kind": "Session",
+        "metadata": {"name": "probe", "namespace": namespace},
+        "spec": {},
+    });
+    let create = ["create", "--dry-run=server", "--as-group=system:masters", "-f", "-"];
+    world.kubectl.run_on(&[&create, user].concat(), &[session])
+}
+
+/// This cluster has no kubelet: the test does what the pod says, and tells the API server what came of it.
+async fn helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind(world: &World) {
+    world.make_namespace().await;
+    install(world, &["--set=doctor.wait=1s"]);
+    let before = world.inventory();
+    let path = collection("v1", "pods") + "/session-webhook-doctor-test";
+    for is_sound in [false, true] {
+        let mut helm = world.helm_command(&["test", RELEASE, "--timeout=60s"]);
+        let helm = helm.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let pod = eventually("there is a pod that has not run", PATIENCE, async || {
+            let reply = world.admin.sends(&Request::get(&path)).await;
+            (reply.code == 200 && reply.body["status"]["phase"] == "Pending").then_some(reply.body)
+        })
+        .await;
+        let phase = if is_sound {
+            "Succeeded"
+        } else {
+            // No pod answers here, which is what the real program has to find, with the rights that it has for this.
+            let (code, said) = runs_as(world, &pod).await;
+            assert_eq!(code, Some(1), "{said}");
+            for part in ["✔ validating-configuration", "✘ endpoints", "→ "] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+            assert!(!said.contains("may not"), "a right is missing: {said}");
+            "Failed"
+        };
+        let mut ended = pod;
+        ended["status"]["phase"] = Value::from(phase);
+        accepts(&world.admin, Request::new(Method::PUT, format!("{path}/status"), Some(ended))).await;
+        let output = helm.wait_with_output().unwrap();
+        assert_eq!(output.status.success(), is_sound, "{}", String::from_utf8_lossy(&output.stderr));
+        if !is_sound {
+            // Its log stays to be read until the next test.
+            let left: Vec<_> = world.inventory().difference(&before).cloned().collect();
+            assert_eq!(left, [format!("Pod {NAMESPACE}/session-webhook-doctor-test")]);
+        }
+    }
+    world.is_as_it_was(&before).await;
+    uninstall(world);
+    world.remove_namespace();
 }

@@ -24,7 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// Which Helm. What is called the third here is the `helm` on PATH.
+/// Which Helm: the `helm` on PATH, or the program in `HELM4`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Helm3,
@@ -49,7 +49,11 @@ impl World {
             accepts(&admin, Request::post("/api/v1/namespaces", json!({"metadata": {"name": name}}))).await;
         }
         let mut definitions = vec![Form::ALL[0].crd()];
-        for text in [include_str!("../crds/cert-manager.yaml"), include_str!("../crds/monitoring.yaml")] {
+        for text in [
+            include_str!("../crds/cert-manager.yaml"),
+            include_str!("../crds/monitoring.yaml"),
+            include_str!("../crds/gitops.yaml"),
+        ] {
             definitions.extend(serde_saphyr::from_multiple::<Value>(text).unwrap());
         }
         for definition in definitions {
@@ -80,28 +84,41 @@ impl World {
 
     /// Helm on this cluster, in the webhook's namespace.
     pub(crate) fn helm(&self, arguments: &[&str]) -> Outcome {
-        self.run(&mut Command::new("helm"), arguments, "PATH=$(tests/helm):$PATH")
+        self.run(&mut Command::new("helm"), arguments, "PATH=$(tests/tools/build helm3):$PATH")
     }
 
-    /// One of the two Helms that people use. Of the fourth, which applies on the server's side, there is only the engine.
+    /// One of the two Helms that people use. The fourth applies on the server's side.
     pub(crate) fn helm_of(&self, engine: Engine, arguments: &[&str]) -> Outcome {
-        if engine == Engine::Helm3 {
-            return self.helm(arguments);
+        let provider = "HELM4=$(tests/tools/build helm4)/helm";
+        match engine {
+            Engine::Helm3 => self.helm(arguments),
+            Engine::Helm4 => {
+                let program = std::env::var_os("HELM4").unwrap_or_else(|| panic!("Helm 4 is needed: {provider}"));
+                self.run(&mut Command::new(program), arguments, provider)
+            }
         }
-        let script = repository().join("tests/chart_in_cluster/helm4.py");
-        let mut python = Command::new("python3");
-        let path = std::env::var_os("HELM4").expect("Helm 4 is needed: HELM4=$(tests/helm4)");
-        self.run(python.env("PYTHONPATH", path).arg("-B").arg(script), arguments, "HELM4=$(tests/helm4)")
     }
 
-    fn run(&self, helm: &mut Command, arguments: &[&str], provider: &str) -> Outcome {
+    /// Helm 3 on this cluster, not started yet.
+    pub(crate) fn helm_command(&self, arguments: &[&str]) -> Command {
+        let mut helm = Command::new("helm");
+        self.equip(&mut helm).args(arguments);
+        helm
+    }
+
+    /// Gives Helm the cluster and a home.
+    fn equip<'a>(&self, helm: &'a mut Command) -> &'a mut Command {
         let home = |name: &str| self.folder.join("helm").join(name);
-        let output = helm
-            .env("KUBECONFIG", self.cluster.admin_kubeconfig())
+        helm.env("KUBECONFIG", self.cluster.admin_kubeconfig())
             .env("HELM_CACHE_HOME", home("cache"))
             .env("HELM_CONFIG_HOME", home("config"))
             .env("HELM_DATA_HOME", home("data"))
             .env("HELM_NAMESPACE", NAMESPACE)
+    }
+
+    fn run(&self, helm: &mut Command, arguments: &[&str], provider: &str) -> Outcome {
+        let output = self
+            .equip(helm)
             .args(arguments)
             .output()
             .unwrap_or_else(|error| panic!("helm is needed, {provider} provides it: {error}"));
@@ -113,8 +130,8 @@ impl World {
     }
 
     pub(crate) fn helm_versions(&self) -> [String; 2] {
-        let third = self.helm(&["version", "--template", "{{.Version}}"]).succeeds().stdout;
-        [third, self.helm_of(Engine::Helm4, &["version"]).succeeds().stdout.trim().to_owned()]
+        [Engine::Helm3, Engine::Helm4]
+            .map(|engine| self.helm_of(engine, &["version", "--template", "{{.Version}}"]).succeeds().stdout)
     }
 
     /// What the chart makes for this server, as `kubectl apply` would would ask for it.

@@ -103,6 +103,21 @@ fn a_sound_installation_has_nothing_to_mend() {
     assert_eq!(names.len(), 23, "each check is there once");
 }
 
+/// Whoever looks for a check finds it by the name that is printed.
+#[test]
+fn each_check_stands_in_a_file_of_its_name() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core/doctor/checks");
+    for check in run_checks(&sound()) {
+        let (id, name) = (check.id, check.id.name());
+        let configurations = [CheckId::MutatingConfiguration, CheckId::ValidatingConfiguration];
+        let file =
+            if configurations.contains(&id) { "webhook_configurations".to_owned() } else { name.replace('-', "_") };
+        let text = std::fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap();
+        let first = text.lines().next().unwrap();
+        assert!(first.contains(&format!("`{name}`")), "{file}: {first}");
+    }
+}
+
 #[rstest]
 #[case::no_mutating(|f: &mut Facts| f.configurations[0] = Observation::Absent, CheckId::MutatingConfiguration)]
 #[case::no_validating(|f: &mut Facts| f.configurations[1] = Observation::Absent, CheckId::ValidatingConfiguration)]
@@ -313,12 +328,15 @@ fn the_shipped_rights_of_the_self_managed_overlay_are_sound() {
     assert_eq!(check(&facts, CheckId::OwnRights).status, Status::Questionable, "now they are superfluous");
 }
 
+/// The audit runs in a pod of its own, with an account of its own.
 #[test]
 fn the_shipped_rights_of_the_audit_are_sound_where_it_is_on() {
     let mut facts = sound();
-    add_shipped_rbac(&mut facts, "audit");
+    serve_settings(&mut facts).account = "session-webhook-audit".to_owned();
+    serve_settings(&mut facts).backfill = None;
+    facts.rbac = Observation::Found(shipped_rbac("audit"));
     assert_eq!(check(&facts, CheckId::OwnRights).status, Status::Questionable, "they are superfluous");
-    serve_settings(&mut facts).audit = Some(("session-webhook-backfill".to_owned(), Vec::new()));
+    serve_settings(&mut facts).audit = Some(("session-webhook-audit".to_owned(), Vec::new()));
     assert_eq!(check(&facts, CheckId::OwnRights).status, Status::Sound);
     facts.rbac = Observation::Found(shipped_rbac("backfill"));
     let own = check(&facts, CheckId::OwnRights);

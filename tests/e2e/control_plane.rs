@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kube::config::AuthInfo;
@@ -14,6 +14,11 @@ use serde_json::json;
 use crate::pki::{Authority, Identity};
 use crate::process::{Process, eventually, free_port};
 
+#[path = "../support/kubernetes_versions.rs"]
+pub(crate) mod kubernetes_versions;
+
+/// The variable that names a folder with the programs of one server.
+pub(crate) const KUBEBUILDER_ASSETS: &str = "KUBEBUILDER_ASSETS";
 const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
 const START: Duration = Duration::from_mins(1);
 
@@ -29,19 +34,29 @@ pub(crate) struct ControlPlane {
     admin: Identity,
 }
 
-/// Where the programs are, or why there are none, in words for the person who ran `cargo test`.
+/// Where the programs of one server are: in `KUBEBUILDER_ASSETS`, or those of the newest tested version. Or why there are none, in words
+/// for the person who ran `cargo test`.
 pub(crate) fn assets() -> Result<PathBuf, String> {
-    let how = "run: KUBEBUILDER_ASSETS=$(tests/control-plane) cargo test";
-    let Some(folder) = env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) else {
-        return Err(format!(
-            "the end-to-end tests need a real control plane, and KUBEBUILDER_ASSETS is not set; {how}"
-        ));
+    let Some(folder) = env::var_os(KUBEBUILDER_ASSETS).map(PathBuf::from) else {
+        let [.., newest] = kubernetes_versions::TESTED;
+        return assets_of(newest);
     };
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !folder.join(program).is_file()).collect();
     if missing.is_empty() {
         return Ok(folder);
     }
-    Err(format!("KUBEBUILDER_ASSETS is {}, which lacks {}; unset it, and {how}", folder.display(), missing.join(", ")))
+    Err(format!("KUBEBUILDER_ASSETS is {}, which lacks {}; unset it", folder.display(), missing.join(", ")))
+}
+
+/// Where the programs of this version are; they are built where they are not there yet, which is told on standard error.
+pub(crate) fn assets_of(version: &str) -> Result<PathBuf, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane");
+    let output = Command::new(&script).arg(version).env_remove(KUBEBUILDER_ASSETS).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("{}: {error}", script.display()))?;
+    if !output.status.success() {
+        return Err(format!("{} provides no Kubernetes {version}, see above why", script.display()));
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 impl ControlPlane {

@@ -1,6 +1,6 @@
 //! The specification of the installed webhook, held against a real API server: see `scenarios`.
 //!
-//! `KUBEBUILDER_ASSETS=$(tests/control-plane) cargo test --test e2e [-- PART-OF-A-NAME]`
+//! `PATH=$(tests/tools/build kubectl):$PATH [E2E_ON=1.37] cargo test --test e2e [-- PART-OF-A-NAME]`
 
 #![allow(
     dead_code,
@@ -28,9 +28,11 @@ mod pki;
 mod process;
 mod report;
 mod scenarios;
+mod servers;
 mod session;
 mod surroundings;
 mod verbs;
+mod version;
 mod webhook;
 mod world;
 mod writer;
@@ -38,15 +40,15 @@ mod writer;
 use std::process::ExitCode;
 
 use report::Selection;
-use tokio::signal::unix::{SignalKind, signal};
+use servers::{Servers, run_on_each, told_to_stop};
 
 fn main() -> ExitCode {
     let selection = Selection::from_arguments(std::env::args().skip(1));
     if selection.only_lists() {
         return ExitCode::SUCCESS;
     }
-    let assets = match control_plane::assets() {
-        Ok(assets) => assets,
+    let servers = match Servers::from_environment() {
+        Ok(servers) => servers,
         Err(reason) => {
             eprintln!("\ne2e: {reason}\n");
             return ExitCode::FAILURE;
@@ -56,18 +58,11 @@ fn main() -> ExitCode {
     report::collect_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
+        let Servers::One(assets) = servers else { return run_on_each().await };
         tokio::select! {
             outcome = report::run(assets, &selection) => outcome,
             // Children end with their owners, which are dropped here.
             () = told_to_stop() => ExitCode::FAILURE,
         }
     })
-}
-
-async fn told_to_stop() {
-    let mut terminate = signal(SignalKind::terminate()).unwrap();
-    tokio::select! {
-        _ = terminate.recv() => (),
-        _ = tokio::signal::ctrl_c() => (),
-    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::http::Method;
 use base64::Engine;
 use serde_json::{Value, json};
-use session_webhook::cluster::authority::material::{Data, Material};
+use session_webhook::cluster::self_managed::secret_contents::{Data, SecretContents};
 
 use crate::install::{self, NAMESPACE};
 use crate::process::{Process, eventually, free_port};
@@ -94,12 +94,12 @@ pub(crate) async fn remove(world: &World) {
 }
 
 /// What the Secret holds.
-pub(crate) async fn material(world: &World) -> Option<Material> {
+pub(crate) async fn material(world: &World) -> Option<SecretContents> {
     let reply = world.admin.sends(&Request::get(secret_path())).await;
     let data = reply.body.get("data")?.as_object()?;
     let decode = |value: &Value| base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();
     let data: Data = data.iter().map(|(key, value)| (key.clone(), decode(value))).collect();
-    Some(Material::read(&data).unwrap())
+    Some(SecretContents::read(&data).unwrap())
 }
 
 /// Takes the `caBundle` out of all entries.

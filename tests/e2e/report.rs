@@ -48,7 +48,8 @@ impl Selection {
 struct Tally {
     passed: usize,
     failed: Vec<String>,
-    left_out: usize,
+    needs_newer: usize,
+    not_selected: usize,
 }
 
 /// Runs what is selected; the logs stay where something failed.
@@ -56,18 +57,18 @@ pub(crate) async fn run(assets: PathBuf, selection: &Selection) -> ExitCode {
     let start = Instant::now();
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    println!("\nend to end, with the programs in {}", assets.display());
+    println!("end to end, with the programs in {}", assets.display());
     let mut tally = Tally::default();
     let Ok(mut world) = AssertUnwindSafe(World::new(assets, folder.clone())).catch_unwind().await else {
         println!("FAILED before the first scenario: {}\nLogs: {}", last_panic(), folder.display());
         return ExitCode::FAILURE;
     };
-    let version = world.admin.client.apiserver_version().await.unwrap().git_version;
-    println!("Kubernetes {version}, ready in {:.1} s\n", start.elapsed().as_secs_f64());
+    let version = world.version.to_string();
+    println!("Kubernetes {version}, ready in {:.1} s", start.elapsed().as_secs_f64());
 
     for form in Form::ALL {
         if let Err(reason) = in_form(&mut world, form, selection, &mut tally).await {
-            tally.failed.push(format!("{form}: not reached ({reason})"));
+            tally.failed.push(format!("on Kubernetes {version}: {form}: not reached ({reason})"));
             break;
         }
     }
@@ -80,7 +81,7 @@ pub(crate) async fn run(assets: PathBuf, selection: &Selection) -> ExitCode {
 
 async fn in_form(world: &mut World, form: Form, selection: &Selection, tally: &mut Tally) -> Result<(), String> {
     if !IN_EACH_FORM.iter().any(|scenario| selection.includes(scenario)) {
-        tally.left_out += IN_EACH_FORM.len();
+        tally.not_selected += IN_EACH_FORM.len();
         return Ok(());
     }
     AssertUnwindSafe(world.change_form(form)).catch_unwind().await.map_err(|_| last_panic())?;
@@ -93,16 +94,21 @@ async fn in_form(world: &mut World, form: Form, selection: &Selection, tally: &m
 
 async fn attempt(world: &World, scenario: &Scenario, label: &str, selection: &Selection, tally: &mut Tally) {
     if !selection.includes(scenario) {
-        tally.left_out += 1;
+        tally.not_selected += 1;
         return;
     }
+    if scenario.since.is_some_and(|since| !world.version.is_at_least(since)) {
+        tally.needs_newer += 1;
+        return;
+    }
+    let version = &world.version;
     let start = Instant::now();
     let outcome = AssertUnwindSafe((scenario.run)(world)).catch_unwind().await;
     let verdict = if outcome.is_ok() { "ok    " } else { "FAILED" };
-    println!("{verdict} {label}: {} ({:.1} s)", scenario.name, start.elapsed().as_secs_f64());
+    println!("{verdict} {version}, {label}: {} ({:.1} s)", scenario.name, start.elapsed().as_secs_f64());
     match outcome {
         Ok(()) => tally.passed += 1,
-        Err(_) => tally.failed.push(format!("{label}: {}\n{}", scenario.name, last_panic())),
+        Err(_) => tally.failed.push(format!("on Kubernetes {version}, {label}: {}\n{}", scenario.name, last_panic())),
     }
 }
 
@@ -127,12 +133,14 @@ impl Tally {
             println!("\nFAILED {failure}");
         }
         let all = Form::ALL.len() * IN_EACH_FORM.len() + ONCE.len();
-        let skipped = all.saturating_sub(self.passed + self.failed.len() + self.left_out);
+        let skipped = all.saturating_sub(self.passed + self.failed.len() + self.needs_newer + self.not_selected);
         println!(
-            "\ne2e on Kubernetes {version}: {} scenarios passed, {} failed, {skipped} skipped, {} not selected, in {:.0} s",
+            "\ne2e on Kubernetes {version}: {} scenarios passed, {} failed, {skipped} skipped, {} need a newer server, \
+             {} not selected, in {:.0} s\n",
             self.passed,
             self.failed.len(),
-            self.left_out,
+            self.needs_newer,
+            self.not_selected,
             start.elapsed().as_secs_f64()
         );
         if self.failed.is_empty() && skipped == 0 {

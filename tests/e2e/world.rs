@@ -14,6 +14,7 @@ use crate::kubectl::Kubectl;
 use crate::process::eventually;
 use crate::session::Form;
 use crate::verbs::accepts;
+use crate::version::Version;
 use crate::webhook::Webhook;
 use crate::writer::{HOBBYFARM, Request, Writer, sessions_path};
 
@@ -22,6 +23,8 @@ const IN_FORCE: Duration = Duration::from_mins(1);
 /// Everything that a scenario needs. Fields are dropped in order: the webhook ends before the control plane.
 pub(crate) struct World {
     pub(crate) form: Form,
+    /// Of the API server.
+    pub(crate) version: Version,
     pub(crate) webhook: Mutex<Webhook>,
     /// Cluster setup, and reading what is stored.
     pub(crate) admin: Writer,
@@ -68,8 +71,10 @@ impl World {
             ("a person in disguise", Writer { user, client: cluster.client(disguised) }),
         ];
         let webhook = Webhook::start(folder.clone(), &install::shipped_config()).await;
+        let version = Version::of(&admin).await;
         let world = Self {
             form,
+            version,
             webhook: Mutex::new(webhook),
             hobbyfarm,
             admin,

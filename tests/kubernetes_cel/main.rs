@@ -1,7 +1,7 @@
 //! The CEL of the webhook configuration and of the admission policy, compiled and evaluated by Kubernetes' own code, as an API
 //! server of 1.30 does it.
 //!
-//! `KUBERNETES_CEL=$(tests/kubernetes-cel) cargo test --test kubernetes_cel [-- PART-OF-A-NAME]`
+//! `KUBERNETES_CEL=$(tests/tools/build cel)/kubernetes-cel cargo test --test kubernetes_cel [-- PART-OF-A-NAME]`
 
 #![allow(
     clippy::unwrap_used,
@@ -21,19 +21,19 @@ mod policy;
 mod webhooks;
 mod wrong;
 
-#[path = "../oracle/door.rs"]
-#[allow(dead_code, reason = "shared with tests/oracle")]
-mod door;
 #[path = "../support/recorded.rs"]
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod recorded;
 #[path = "../oracle/reviews.rs"]
 mod reviews;
+#[path = "../oracle/write_guard.rs"]
+#[allow(dead_code, reason = "shared with tests/oracle")]
+mod write_guard;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use apiserver::{ApiServer, Missing};
+use apiserver::ApiServer;
 
 /// A case, which panics when something is not as it should be.
 type Case = (&'static str, fn(&ApiServer));
@@ -61,18 +61,12 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let server = match ApiServer::from_environment() {
-        Ok(server) => server,
-        Err(Missing::Known) => {
-            println!("\nkubernetes_cel: NOT RUN, since KUBERNETES_CEL=none: 0 passed, {} left out\n", selected.len());
-            return ExitCode::SUCCESS;
-        }
-        Err(Missing::Forgotten) => {
-            eprintln!(
-                "\nkubernetes_cel: run KUBERNETES_CEL=$(tests/kubernetes-cel) cargo test --test kubernetes_cel\n"
-            );
-            return ExitCode::FAILURE;
-        }
+    let Some(server) = ApiServer::from_environment() else {
+        eprintln!(
+            "\nkubernetes_cel: run KUBERNETES_CEL=$(tests/tools/build cel)/kubernetes-cel \
+             cargo test --test kubernetes_cel\n"
+        );
+        return ExitCode::FAILURE;
     };
     println!("\nrunning {} tests", selected.len());
     let passed = |(name, case): &&Case| {

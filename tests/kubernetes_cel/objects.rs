@@ -11,9 +11,9 @@ use session_webhook::core::policy_twin::admission_policy;
 use session_webhook::core::settings::Settings;
 
 use crate::apiserver::ApiServer;
-use crate::door::settings;
 use crate::recorded::shipped;
 use crate::reviews::{Choices, review};
+use crate::write_guard::settings;
 
 /// The documents of a file of the project.
 fn documents(path: &str) -> Vec<Value> {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::apiserver::ApiServer;
-use crate::door::{DOOR, Door, Outcome};
 use crate::objects::{generated, policies};
 use crate::recorded::recorded;
+use crate::write_guard::{Outcome, WRITER_RULES, WriteGuard};
 
 /// What a policy does with each request.
 pub fn outcomes(server: &ApiServer, policy: &Value, reviews: &[Value]) -> Vec<Outcome> {
@@ -37,9 +37,9 @@ fn outcome(said: &Value, review: &Value) -> Outcome {
 fn agreed(server: &ApiServer, reviews: &[Value]) -> BTreeMap<String, usize> {
     let mut met = BTreeMap::new();
     for (policy, settings) in policies() {
-        let door = Door::new(settings);
+        let guard = WriteGuard::new(settings);
         for (outcome, review) in outcomes(server, &policy, reviews).into_iter().zip(reviews) {
-            assert_eq!(outcome, door.decide(review), "{:#?}\n{review:#}", door.settings());
+            assert_eq!(outcome, guard.decide(review), "{:#?}\n{review:#}", guard.settings());
             *met.entry(outcome.rule).or_default() += 1;
         }
     }
@@ -54,7 +54,7 @@ pub fn recorded_requests(server: &ApiServer) {
 pub fn generated_requests(server: &ApiServer) {
     let met = agreed(server, &generated(4_000));
     println!("{met:?}");
-    for rule in DOOR {
+    for rule in WRITER_RULES {
         assert!(met.get(rule.name()).is_some_and(|count| *count >= 50), "{rule} was met too seldom");
     }
 }

@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::{Value, json};
 
 use crate::apiserver::ApiServer;
-use crate::door::Door;
 use crate::objects::{check, component, generated, installed, webhooks};
 use crate::policy::outcomes;
 use crate::webhooks::{called, expected};
+use crate::write_guard::WriteGuard;
 
 /// A copy in which this text, wherever it stands, is another.
 fn with(object: &Value, text: &str, instead: &str) -> Value {
@@ -55,12 +55,12 @@ pub fn says_something_else(server: &ApiServer) {
         ("? 'deny' : 'allow'", "? 'deny' : 'allowed'"),
         ("hobbyfarm-user'", "hobbyfarm-users'"),
     ];
-    let door = Door::new(installed());
+    let guard = WriteGuard::new(installed());
     for (text, instead) in mistakes {
         let policy = with(&component(), text, instead);
         let outcomes = catch_unwind(AssertUnwindSafe(|| outcomes(server, &policy, &reviews)));
         let told =
-            outcomes.map_or(true, |all| all.iter().zip(&reviews).any(|(one, review)| *one != door.decide(review)));
+            outcomes.map_or(true, |all| all.iter().zip(&reviews).any(|(one, review)| *one != guard.decide(review)));
         assert!(told, "{text} -> {instead}");
     }
     let mut named = reviews;

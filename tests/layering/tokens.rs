@@ -21,12 +21,12 @@ impl Tokens {
     /// The tokens of a file, without what is `#[cfg(test)]`.
     pub(crate) fn of_code(text: &str) -> Self {
         let all = tokens(text);
-        let test: Vec<_> = "# [ cfg ( test ) ]".split(' ').collect();
+        let marker: Vec<_> = "# [ cfg ( test ) ]".split(' ').collect();
         let mut code = Vec::new();
         let mut rest = all.as_slice();
         while let Some((first, after)) = rest.split_first() {
-            if rest.len() >= test.len() && rest.iter().zip(&test).all(|(token, test)| token == test) {
-                rest = after_item(&rest[test.len()..]);
+            if rest.len() >= marker.len() && rest.iter().zip(&marker).all(|(token, marked)| token == marked) {
+                rest = after_item(&rest[marker.len()..]);
             } else {
                 code.push(first.clone());
                 rest = after;

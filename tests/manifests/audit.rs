@@ -1,9 +1,10 @@
-//! `components/audit`: the `CronJob` runs the program as it wants to be run, with rights to look and no others.
+//! `components/audit`: pod and `CronJob` run the program as it wants to be run, with rights to look and no others.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use session_webhook::core::installation::AUDIT;
+use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role};
+use session_webhook::core::installation::{AUDIT, BACKFILL_LEASE};
 use session_webhook::{cli, config};
 
 use crate::render::{Rendered, copy_of_the_manifests, kustomize_path, rules};
@@ -30,30 +31,36 @@ fn its_rights_are_to_look() {
     let binding: ClusterRoleBinding = rendered.the_named("ClusterRoleBinding", "hobbyfarm-session-webhook-audit");
     let accounts: Vec<_> =
         binding.subjects.unwrap().into_iter().map(|subject| (subject.namespace, subject.name)).collect();
-    let own = |name: &str| (Some("hobbyfarm-session-webhook".to_owned()), name.to_owned());
-    assert_eq!(accounts, [own("session-webhook"), own("session-webhook-audit")]);
+    assert_eq!(accounts, [(Some("hobbyfarm-session-webhook".to_owned()), "session-webhook-audit".to_owned())]);
+    let role: Role = rendered.the_named("Role", "session-webhook-audit");
+    assert_eq!(role.rules.unwrap(), rules(&BACKFILL_LEASE, "session-webhook-audit"));
 }
 
 #[test]
-fn the_program_takes_the_arguments_of_the_job_and_of_the_deployment() {
+fn the_program_takes_the_arguments_of_the_job_and_of_the_pod() {
     let rendered = rendered();
     let job: CronJob = rendered.the("CronJob");
-    let pod = job.spec.unwrap().job_template.spec.unwrap().template.spec.unwrap();
-    assert_eq!(pod.service_account_name.as_deref(), Some("session-webhook-audit"));
-    assert_eq!(pod.automount_service_account_token, Some(true));
-    let deployment: Deployment = rendered.the("Deployment");
-    let deployed = deployment.spec.unwrap().template.spec.unwrap();
-    assert_eq!(pod.containers[0].image, deployed.containers[0].image);
-    let maps = |volumes: Option<Vec<k8s_openapi::api::core::v1::Volume>>| {
-        volumes.unwrap().into_iter().find_map(|volume| volume.config_map).unwrap().name
+    let job = job.spec.unwrap().job_template.spec.unwrap().template.spec.unwrap();
+    let pods = ["session-webhook", "session-webhook-audit"].map(|name| {
+        let deployment: Deployment = rendered.the_named("Deployment", name);
+        deployment.spec.unwrap().template.spec.unwrap()
+    });
+    let [webhook, auditor] = &pods;
+    let maps = |pod: &PodSpec| {
+        pod.volumes.iter().flatten().find_map(|volume| volume.config_map.clone()).map(|map| map.name).unwrap()
     };
-    assert_eq!(maps(pod.volumes), maps(deployed.volumes), "the configuration is the webhook's own");
-    for (arguments, expected) in [(&pod.containers[0].args, "audit"), (&deployed.containers[0].args, "serve")] {
+    for pod in [&job, auditor] {
+        assert_eq!(pod.service_account_name.as_deref(), Some("session-webhook-audit"));
+        assert_eq!(pod.automount_service_account_token, Some(true));
+        assert_eq!(pod.containers[0].image, webhook.containers[0].image);
+        assert_eq!(maps(pod), maps(webhook), "the configuration is the webhook's own");
+    }
+    for (pod, expected, audits) in [(&job, "audit", true), (auditor, "serve", true), (webhook, "serve", false)] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.yaml");
         let config = rendered.of_kind("ConfigMap").next().unwrap()["data"]["config.yaml"].as_str().unwrap();
         std::fs::write(&file, config).unwrap();
-        let arguments = arguments.as_ref().unwrap().iter().map(|argument| {
+        let arguments = pod.containers[0].args.as_ref().unwrap().iter().map(|argument| {
             let is_config = argument.starts_with("--config=");
             if is_config { format!("--config={}", file.display()).into() } else { argument.into() }
         });
@@ -61,6 +68,16 @@ fn the_program_takes_the_arguments_of_the_job_and_of_the_deployment() {
         let matches = config::matches(&cli::command(), arguments, &|_| None).unwrap();
         let (subcommand, matches) = matches.subcommand().unwrap();
         assert_eq!(subcommand, expected);
-        assert!(matches.value_source("audit_interval").is_some());
+        assert_eq!(matches.value_source("audit_interval").is_some(), audits);
+    }
+}
+
+#[test]
+fn no_service_leads_to_the_auditor() {
+    let rendered = rendered();
+    let labels = &rendered.named("Deployment", "session-webhook-audit")["spec"]["template"]["metadata"]["labels"];
+    for service in rendered.of_kind("Service") {
+        let selector = service["spec"]["selector"].as_object().unwrap();
+        assert!(selector.iter().any(|(key, value)| labels[key] != *value), "{selector:?}");
     }
 }

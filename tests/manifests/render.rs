@@ -7,7 +7,7 @@ use std::process::Command;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use session_webhook::core::installation::Right;
+use session_webhook::core::installation::RbacRule;
 
 /// One rendered kustomization.
 #[derive(Debug)]
@@ -98,8 +98,8 @@ pub(crate) fn default(option: &str) -> String {
 }
 
 /// The rules of a role, from the rights that the code knows; a right for one object is for this one.
-pub(crate) fn rules(rights: &[Right], name: &str) -> Vec<PolicyRule> {
-    let named = |right: &Right| right.named.then_some(name);
+pub(crate) fn rules(rights: &[RbacRule], name: &str) -> Vec<PolicyRule> {
+    let named = |right: &RbacRule| right.named.then_some(name);
     rights.iter().map(|right| rule(right.group, right.resources, named(right), right.verbs)).collect()
 }
 

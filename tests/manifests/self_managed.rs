@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, RoleRef, Subject};
 use serde_json::{Value, json};
-use session_webhook::cluster::authority::service_names;
+use session_webhook::cluster::self_managed::service_dns_names;
 use session_webhook::core::installation::{NAMESPACE, SELF_MANAGED, SELF_MANAGED_CONFIGURATIONS};
 
 use crate::render::{Rendered, copy_of_the_manifests, default, kustomize, kustomize_path, rules};
@@ -62,10 +62,9 @@ fn the_pod_has_a_token_and_mounts_no_secret() {
     assert_eq!((volumes, mounts), (vec!["config".to_owned()], vec!["config"]));
     let args = pod.containers[0].args.as_ref().unwrap();
     assert_eq!(args.last().map(String::as_str), Some("--tls=self-managed"));
-    // Of the program's two objects the names alone, so that they go with the rest.
+    // The name alone, so that it goes with the rest.
     let secret = rendered.named("Secret", &default("tls-secret"));
     assert_eq!((secret.get("data"), secret.get("stringData")), (None, None));
-    assert_eq!(rendered.named("Lease", &default("backfill-lease")).get("spec"), None);
 }
 
 #[test]
@@ -75,7 +74,7 @@ fn the_certificate_is_for_the_service_that_the_api_server_calls() {
         let service = &webhook["clientConfig"]["service"];
         let (name, namespace) = (service["name"].as_str().unwrap(), service["namespace"].as_str().unwrap());
         assert_eq!((name, namespace), (default("tls-service").as_str(), NAMESPACE));
-        assert_eq!(service_names(name, namespace)[0], format!("{name}.{namespace}.svc"));
+        assert_eq!(service_dns_names(name, namespace)[0], format!("{name}.{namespace}.svc"));
         assert_eq!(webhook["clientConfig"].get("caBundle"), None, "a manifest that names it would fight the program");
     }
     rendered.named("Service", &default("tls-service"));

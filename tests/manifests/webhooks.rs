@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 use session_webhook::core::admission::review::{GROUP, RESOURCE, STATUS};
 use session_webhook::core::installation::{
-    CONFIGURATION, ENTRIES, Entry, Kind, OPERATIONS, RESOURCES, SERVICE, Writers, entry, match_expression, users,
+    CONFIGURATION, ConfigurationKind, ENTRIES, OPERATIONS, RESOURCES, SERVICE, WebhookEntry, Writers, entry,
+    match_expression, users,
 };
 use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::AccountPattern;
@@ -36,7 +37,7 @@ fn accounts() -> Vec<String> {
 }
 
 /// The entries, each with what the code says of it.
-fn entries() -> Vec<(&'static Entry, Value)> {
+fn entries() -> Vec<(&'static WebhookEntry, Value)> {
     webhooks(&kustomize("manifests/base"))
         .into_iter()
         .map(|webhook| (entry(webhook["name"].as_str().unwrap()).expect("the code knows it"), webhook))
@@ -46,7 +47,7 @@ fn entries() -> Vec<(&'static Entry, Value)> {
 #[test]
 fn the_configurations_hold_the_entries_that_the_code_knows() {
     let rendered = kustomize("manifests/base");
-    for (kind, name) in Kind::ALL.into_iter().zip(CONFIGURATIONS) {
+    for (kind, name) in ConfigurationKind::ALL.into_iter().zip(CONFIGURATIONS) {
         assert_eq!(name.to_lowercase(), kind.resource());
         let configuration = rendered.named(name, CONFIGURATION);
         let names: Vec<_> = configuration["webhooks"].as_array().unwrap().iter().map(|entry| &entry["name"]).collect();
@@ -93,9 +94,9 @@ fn an_outage_locks_out_everybody_but_hobbyfarm_and_a_missed_repair_refuses_nobod
     assert_eq!(
         policies,
         [
-            (Kind::Mutating, Writers::All, "Ignore"),
-            (Kind::Validating, Writers::Others, "Fail"),
-            (Kind::Validating, Writers::HobbyFarm, "Ignore"),
+            (ConfigurationKind::Mutating, Writers::All, "Ignore"),
+            (ConfigurationKind::Validating, Writers::Others, "Fail"),
+            (ConfigurationKind::Validating, Writers::HobbyFarm, "Ignore"),
         ]
     );
     for (entry, webhook) in entries() {

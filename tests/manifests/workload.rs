@@ -59,7 +59,7 @@ fn the_program_accepts_its_shipped_configuration() {
     let settings = as_the_program_reads_it::<PolicyArgs>().settings();
     assert_eq!(settings.service_accounts.len(), 3);
     assert_eq!(settings.own_service_account.unwrap().to_string(), "somewhere/session-webhook");
-    assert_eq!(as_the_program_reads_it::<PolicyArgs>().doubts(), Vec::<String>::new());
+    assert_eq!(as_the_program_reads_it::<PolicyArgs>().warnings(), Vec::<String>::new());
     assert_eq!(as_the_program_reads_it::<LogArgs>().log_format, LogFormat::Json);
 }
 

@@ -134,7 +134,9 @@ fn workshop(mut change: impl FnMut(&mut Value)) -> tempfile::TempDir {
 
 fn promtool(folder: &Path, arguments: &[&str]) -> Output {
     let output = Command::new("promtool").current_dir(folder).args(arguments).output();
-    output.unwrap_or_else(|error| panic!("promtool is needed; tests/prometheus prints a folder that has it: {error}"))
+    output.unwrap_or_else(|error| {
+        panic!("promtool is needed; tests/tools/build prometheus prints a folder that has it: {error}")
+    })
 }
 
 fn said(output: &Output) -> String {

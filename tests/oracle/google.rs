@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use session_webhook::core::policy_twin::admission_policy::objects;
 
-use crate::door::{Door, Outcome, settings};
 use crate::recorded::recorded;
 use crate::reviews::{Choices, review};
+use crate::write_guard::{Outcome, WriteGuard, settings};
 
 /// Of generated reviews, beside the recorded ones, for each of the settings.
 const REVIEWS: usize = 1_000;
@@ -63,10 +63,10 @@ fn googles_cel_takes_the_policy_and_decides_the_same() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let lines = String::from_utf8(output.stdout).unwrap();
         assert_eq!(lines.lines().count(), reviews.len());
-        let door = Door::new(settings);
+        let guard = WriteGuard::new(settings);
         for (line, review) in lines.lines().zip(&reviews) {
             let Line { rule, refused_by, annotations } = serde_json::from_str(line).unwrap();
-            assert_eq!(Outcome { rule, refused_by, annotations }, door.decide(review), "{review:#}");
+            assert_eq!(Outcome { rule, refused_by, annotations }, guard.decide(review), "{review:#}");
         }
     }
 }

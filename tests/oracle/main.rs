@@ -7,8 +7,6 @@
     reason = "this is test code"
 )]
 
-#[allow(unreachable_pub, reason = "a test has no users")]
-mod door;
 mod google;
 mod printed;
 #[path = "../support/recorded.rs"]
@@ -18,6 +16,8 @@ mod recorded;
 mod reviews;
 #[allow(unreachable_pub, reason = "a test has no users")]
 mod twin;
+#[allow(unreachable_pub, reason = "a test has no users")]
+mod write_guard;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,9 +32,9 @@ use serde_json::Value;
 use session_webhook::core::policy_twin::admission_policy::objects;
 use session_webhook::core::settings::Settings;
 
-use door::{DOOR, Door, settings};
 use reviews::Choices;
 use twin::Twin;
+use write_guard::{WRITER_RULES, WriteGuard, settings};
 
 /// How many reviews are generated.
 const REVIEWS: u32 = 100_000;
@@ -44,7 +44,7 @@ const OFTEN: u32 = REVIEWS / 200;
 
 /// Both ways to decide, with the same settings.
 struct Pair {
-    policy: Door,
+    policy: WriteGuard,
     twin: Twin,
 }
 
@@ -56,7 +56,7 @@ impl Pair {
 
     /// The policy with these settings, and one that was printed.
     fn of(admission_policy: &Value, settings: Settings) -> Self {
-        Self { twin: Twin::new(admission_policy), policy: Door::new(settings) }
+        Self { twin: Twin::new(admission_policy), policy: WriteGuard::new(settings) }
     }
 
     /// The rule that both agree on, or both answers.
@@ -93,7 +93,7 @@ fn policy_and_cel_agree_on_generated_reviews() {
     }
     println!("{seen:#?}");
     assert_eq!(seen.values().sum::<u32>(), REVIEWS);
-    for rule in DOOR {
+    for rule in WRITER_RULES {
         let count = seen.get(rule.name()).copied().unwrap_or_default();
         assert!(count >= OFTEN, "{rule} was met {count} times only");
     }

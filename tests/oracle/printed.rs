@@ -9,8 +9,8 @@ use session_webhook::core::policy_twin::admission_policy::objects;
 use session_webhook::core::settings::Settings;
 
 use crate::Pair;
-use crate::door::settings;
 use crate::recorded::{recorded, shipped};
+use crate::write_guard::settings;
 
 const COMPONENT: &str = "manifests/components/policy/policy.yaml";
 

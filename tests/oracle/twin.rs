@@ -9,7 +9,7 @@ use kube::core::cel::cel::{Context, Program, ResolveResult, Value as Cel, to_val
 use regex::Regex;
 use serde_json::Value;
 
-use crate::door::Outcome;
+use crate::write_guard::Outcome;
 
 thread_local! {
     static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();

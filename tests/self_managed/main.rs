@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::{Happening, World};
 use proptest::prelude::*;
 use rstest::rstest;
-use session_webhook::cluster::authority::material::{Authority, Lives, Material};
+use session_webhook::cluster::self_managed::secret_contents::{CertificateAuthority, Lifetimes, SecretContents};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const NOTHING: [&str; 0] = [];
@@ -137,7 +137,7 @@ fn an_older_secret_from_a_backup_does_not_replace_a_newer_authority() {
 #[test]
 fn replicas_that_want_different_names_do_not_fight() {
     let mut world = World::new(2);
-    world.replicas[1].wishes.names.push("other.example".to_owned());
+    world.replicas[1].desired.names.push("other.example".to_owned());
     world.settle_all();
     world.settle_all();
     assert_eq!(world.settle(0), NOTHING);
@@ -171,7 +171,7 @@ fn a_secret_is_this_programs_by_its_generation_and_authority(
     world.settle(0);
     let mut data = world.secret().data();
     data.retain(|key, _| !without.is_empty() && !without.contains(&key.as_str()));
-    assert_eq!(Material::read(&data).err(), refused);
+    assert_eq!(SecretContents::read(&data).err(), refused);
 }
 
 #[test]
@@ -182,17 +182,17 @@ fn what_is_written_is_what_is_read() {
     world.settle(0);
     world.pass(SignedDuration::from_mins(1));
     world.settle(0);
-    let material = world.secret();
-    assert!(!material.old.is_empty());
-    assert_eq!(Material::read(&material.data()).unwrap(), material);
+    let contents = world.secret();
+    assert!(!contents.old.is_empty());
+    assert_eq!(SecretContents::read(&contents.data()).unwrap(), contents);
 }
 
 #[test]
 fn no_certificate_outlives_its_authority_and_no_foreign_key_signs() {
     let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
-    let lives = Lives { authority: DAY * 10, ..Lives::default() };
-    let [one, other] = [1, 2].map(|generation| Authority::make(generation, now, &lives).unwrap());
-    let pair = one.issue(&["a.example".to_owned()], now, &lives).unwrap();
+    let lifetimes = Lifetimes { authority: DAY * 10, ..Lifetimes::default() };
+    let [one, other] = [1, 2].map(|generation| CertificateAuthority::make(generation, now, &lifetimes).unwrap());
+    let pair = one.issue(&["a.example".to_owned()], now, &lifetimes).unwrap();
     assert_eq!(one.verifies(&pair, now).unwrap().not_after, one.not_after);
     assert_eq!(other.verifies(&pair, now), None);
     assert_eq!(one.verifies(&pair, now + DAY * 11), None);

@@ -2,8 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use session_webhook::cluster::authority::material::{Lives, Material, certificates, trusts};
-use session_webhook::cluster::authority::state::{Bundle, Memory, Secret, Seen, Step, Wishes, Write};
+use session_webhook::cluster::self_managed::secret_contents::{Lifetimes, SecretContents, certificates, trusts};
+use session_webhook::cluster::self_managed::state::{
+    Action, Bundle, DesiredState, ObservedState, ReplicaMemory, Secret, Write,
+};
 use session_webhook::server::tls::{Handshake, Offer, Pair};
 
 const NAME: &str = "session-webhook.hobbyfarm.svc";
@@ -28,21 +30,21 @@ pub(crate) enum Happening {
 }
 
 pub(crate) struct Replica {
-    memory: Memory,
-    pub(crate) wishes: Wishes,
-    seen: Seen,
+    memory: ReplicaMemory,
+    pub(crate) desired: DesiredState,
+    observed: ObservedState,
     reads: usize,
     offer: Option<Offer>,
-    write: Option<(Step, Write)>,
-    last: Option<Step>,
+    write: Option<(Action, Write)>,
+    last: Option<Action>,
 }
 
 impl Replica {
     fn new() -> Self {
-        let lives = Lives { authority: SignedDuration::from_hours(24 * 200), ..Lives::default() };
-        let wishes = Wishes { names: vec![NAME.to_owned()], lives };
-        let seen = Seen { bundles: Vec::new(), secret: Secret::Absent(None) };
-        Self { memory: Memory::default(), wishes, seen, reads: 0, offer: None, write: None, last: None }
+        let lifetimes = Lifetimes { authority: SignedDuration::from_hours(24 * 200), ..Lifetimes::default() };
+        let desired = DesiredState { names: vec![NAME.to_owned()], lifetimes };
+        let observed = ObservedState { bundles: Vec::new(), secret: Secret::Absent(None) };
+        Self { memory: ReplicaMemory::default(), desired, observed, reads: 0, offer: None, write: None, last: None }
     }
 }
 
@@ -55,7 +57,7 @@ struct StoredBundle {
 pub(crate) struct World {
     now: Timestamp,
     version: u64,
-    secret: Option<(u64, Material)>,
+    secret: Option<(u64, SecretContents)>,
     bundles: [StoredBundle; 2],
     pub(crate) replicas: Vec<Replica>,
     bootstraps: usize,
@@ -88,7 +90,7 @@ impl World {
             Happening::LoseKey if self.secret.is_some() => {
                 let mut data = self.secret().data();
                 data.remove("ca.key");
-                self.put_secret(Material::read(&data).unwrap());
+                self.put_secret(SecretContents::read(&data).unwrap());
             }
             Happening::DeleteSecret | Happening::LoseKey => {}
         }
@@ -102,36 +104,37 @@ impl World {
             index @ (0 | 1) => {
                 let stored = &self.bundles[index];
                 let entries = vec![stored.pem.clone(); index + 1];
-                replica.seen.bundles.truncate(index);
-                replica.seen.bundles.push(Bundle { index, version: stored.version.to_string(), entries });
+                replica.observed.bundles.truncate(index);
+                replica.observed.bundles.push(Bundle { index, version: stored.version.to_string(), entries });
                 replica.reads += 1;
                 None
             }
             2 => {
-                replica.seen.secret = match &self.secret {
+                replica.observed.secret = match &self.secret {
                     None => Secret::Absent(None),
-                    Some((version, material)) => {
+                    Some((version, contents)) => {
                         // Through its data, as the API server has it.
-                        let material = Material::read(&material.data()).unwrap();
-                        Secret::Present { version: version.to_string(), material }
+                        let contents = SecretContents::read(&contents.data()).unwrap();
+                        Secret::Present { version: version.to_string(), contents }
                     }
                 };
-                if let Some(offer) = replica.memory.look(&replica.seen, self.now) {
+                if let Some(offer) = replica.memory.observe(&replica.observed, self.now) {
                     replica.offer = Some(offer);
                 }
-                let step = replica.memory.next_step(&replica.seen, self.now, &replica.wishes);
-                let write = replica.memory.carry_out(step, &replica.seen, self.now, &replica.wishes).unwrap();
-                replica.write = write.map(|write| (step, write));
-                replica.last = Some(step);
+                let action = replica.memory.next_action(&replica.observed, self.now, &replica.desired);
+                let write =
+                    replica.memory.prepare_write(action, &replica.observed, self.now, &replica.desired).unwrap();
+                replica.write = write.map(|write| (action, write));
+                replica.last = Some(action);
                 replica.reads += 1;
                 None
             }
             _ => {
                 replica.reads = 0;
-                let (step, write) = replica.write.take()?;
+                let (action, write) = replica.write.take()?;
                 self.write(write).then(|| {
-                    self.bootstraps += usize::from(step == Step::Bootstrap);
-                    step.name()
+                    self.bootstraps += usize::from(action == Action::Bootstrap);
+                    action.name()
                 })
             }
         }
@@ -141,11 +144,11 @@ impl World {
     fn write(&mut self, write: Write) -> bool {
         let next = self.next_version();
         match write {
-            Write::Secret(version, material) => {
+            Write::Secret(version, contents) => {
                 let stored = self.secret.as_ref().map(|(version, _)| version.to_string());
                 let fits = stored == version;
                 if fits {
-                    self.secret = Some((next, material));
+                    self.secret = Some((next, contents));
                 }
                 fits
             }
@@ -191,7 +194,7 @@ impl World {
             self.assert_invariant(Happening::Advance(replica));
             written.extend(done);
             let resting = &self.replicas[replica];
-            if resting.reads == 0 && resting.last == Some(Step::Rest) && done.is_none() {
+            if resting.reads == 0 && resting.last == Some(Action::None) && done.is_none() {
                 // Once more, from the first read on, or it may rest on what it saw long ago.
                 if self.rests_anew(replica) {
                     return written;
@@ -205,7 +208,7 @@ impl World {
         for _ in 0..3 {
             self.advance(replica);
         }
-        let rests = self.replicas[replica].last == Some(Step::Rest);
+        let rests = self.replicas[replica].last == Some(Action::None);
         if rests {
             self.advance(replica);
         }
@@ -225,12 +228,12 @@ impl World {
         self.now += time;
     }
 
-    pub(crate) fn secret(&self) -> Material {
+    pub(crate) fn secret(&self) -> SecretContents {
         self.secret.clone().unwrap().1
     }
 
-    pub(crate) fn put_secret(&mut self, material: Material) {
-        self.secret = Some((self.next_version(), material));
+    pub(crate) fn put_secret(&mut self, contents: SecretContents) {
+        self.secret = Some((self.next_version(), contents));
     }
 
     /// How many first authorities were made.

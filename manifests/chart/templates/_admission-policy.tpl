@@ -6,7 +6,7 @@ expressions that src/core/policy_twin/cel.rs makes. tests/chart/admission_policy
 {{/* A CEL literal. What would need an escape is refused. */}}
 {{- define "session-webhook.literal" -}}
 {{- if regexMatch "[^ -&(-\\[\\]-~]" . }}
-{{- printf "admissionPolicy: %q has a character that the chart cannot write into the policy; `session-webhook policy` can" . | fail }}
+{{- printf "guard policy-and-webhook: %q has a character that the chart cannot write into the policy; `session-webhook policy` can" . | fail }}
 {{- end }}
 {{- printf "'%s'" . }}
 {{- end }}
@@ -22,7 +22,7 @@ expressions that src/core/policy_twin/cel.rs makes. tests/chart/admission_policy
 
 {{- define "session-webhook.cel-hobbyfarm" -}}
 {{- $users := list }}
-{{- range append (include "session-webhook.accounts" . | trim | splitList "\n") (printf "%s/%s" .Release.Namespace .Values.serviceAccount.name) }}
+{{- range append (include "session-webhook.accounts" . | trim | splitList "\n") (printf "%s/%s" .Release.Namespace (include "session-webhook.account" .)) }}
 {{- $users = replace "/" ":" . | printf "system:serviceaccount:%s" | append $users }}
 {{- end }}
 {{- include "session-webhook.among" (dict "value" "variables.user" "names" $users) }}

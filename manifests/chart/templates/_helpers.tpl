@@ -1,11 +1,29 @@
-{{/* Names are fixed: the objects stand for the one guard of a cluster, and the program knows their names. */}}
+{{/* Of objects in the release's namespace. The program knows the default, and is told of another. */}}
+{{- define "session-webhook.name" -}}
+{{- .Values.fullnameOverride | default "session-webhook" }}
+{{- end }}
+
+{{/* Of objects that belong to no namespace. */}}
+{{- define "session-webhook.cluster-name" -}}
+{{- .Values.fullnameOverride | default "hobbyfarm-session-webhook" }}
+{{- end }}
+
+{{/* The pods' account. */}}
+{{- define "session-webhook.account" -}}
+{{- .Values.serviceAccount.name | default (include "session-webhook.name" .) }}
+{{- end }}
+
+{{/* The Secret that is mounted. */}}
+{{- define "session-webhook.tls-secret" -}}
+{{- .Values.certificate.secretName | default (include "session-webhook.name" . | printf "%s-tls") }}
+{{- end }}
 
 {{- define "session-webhook.selector" -}}
-app.kubernetes.io/name: session-webhook
+app.kubernetes.io/name: {{ include "session-webhook.name" . }}
 {{- end }}
 
 {{- define "session-webhook.labels" -}}
-{{- $own := dict "app.kubernetes.io/name" "session-webhook" "app.kubernetes.io/part-of" "hobbyfarm" }}
+{{- $own := dict "app.kubernetes.io/name" (include "session-webhook.name" .) "app.kubernetes.io/part-of" "hobbyfarm" }}
 {{- toYaml (merge $own .Values.labels) }}
 {{- end }}
 
@@ -63,6 +81,19 @@ tolerations:
 {{- if or (eq $wanted "always") (and (eq $wanted "auto") $auto) }}yes{{ end }}
 {{- end }}
 
+{{/* Who may write while no replica answers: split, open or closed. */}}
+{{- define "session-webhook.failure-policy" -}}
+{{- $wanted := .Values.webhooks.failurePolicy }}
+{{- $isTrial := ne .Values.mode "enforce" }}
+{{- if eq $wanted "auto" }}
+{{- or $isTrial (eq .Values.guard "policy-and-webhook") | ternary "open" "split" }}
+{{- else if and $isTrial (ne $wanted "open") }}
+{{- printf "mode %s refuses nobody, but webhooks.failurePolicy %s would while no replica answers: leave it at auto" .Values.mode $wanted | fail }}
+{{- else }}
+{{- $wanted }}
+{{- end }}
+{{- end }}
+
 {{/* Not empty where the pods speak to the API server. */}}
 {{- define "session-webhook.speaks-to-api-server" -}}
 {{- if or .Values.backfill.enabled (eq .Values.certificate.source "self-managed") }}yes{{ end }}
@@ -79,11 +110,11 @@ service-account:
 {{- if ne .Values.mode "enforce" }}{{ $_ := set $more "mode" .Values.mode }}{{ end }}
 {{- with .Values.breakGlass.users }}{{ $_ := set $more "break-glass-user" . }}{{ end }}
 {{- with .Values.breakGlass.groups }}{{ $_ := set $more "break-glass-group" . }}{{ end }}
+{{- with .Values.backfill.watchNamespaces }}{{ $_ := set $more "watch-namespace" . }}{{ end }}
 {{- with .Values.backfill }}
 {{- if .enabled }}
 {{- if ne .after "30s" }}{{ $_ := set $more "backfill-after" .after }}{{ end }}
 {{- if not .unparsable }}{{ $_ := set $more "backfill-unparsable" false }}{{ end }}
-{{- with .watchNamespaces }}{{ $_ := set $more "watch-namespace" . }}{{ end }}
 {{- end }}
 {{- end }}
 {{- with merge $more .Values.config }}
@@ -99,5 +130,29 @@ kustomize's (which leaves the name out of it), so that both ways of installing m
 {{- $data := dict "config.yaml" (include "session-webhook.config" .) }}
 {{- $hash := dict "kind" "ConfigMap" "name" "" "data" $data | toJson | sha256sum | trunc 10 }}
 {{- $hash = $hash | replace "0" "g" | replace "1" "h" | replace "3" "k" | replace "a" "m" | replace "e" "t" }}
-{{- printf "session-webhook-%s" $hash }}
+{{- printf "%s-%s" (include "session-webhook.name" .) $hash }}
+{{- end }}
+
+{{/* A pod that asks doctor once. */}}
+{{- define "session-webhook.doctor-pod" -}}
+serviceAccountName: {{ include "session-webhook.name" . }}-doctor
+enableServiceLinks: false
+restartPolicy: Never
+{{- include "session-webhook.pod-placement" . }}
+securityContext:
+  {{- toYaml (omit .Values.podSecurityContext "fsGroup") | nindent 2 }}
+containers:
+  - name: doctor
+    image: {{ include "session-webhook.image" . }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    args:
+      - doctor
+      - --wait={{ .Values.doctor.wait }}
+      {{- with .Values.fullnameOverride }}
+      - --webhook-configuration={{ . }}
+      {{- end }}
+    resources:
+      {{- toYaml .Values.doctor.resources | nindent 6 }}
+    securityContext:
+      {{- toYaml .Values.securityContext | nindent 6 }}
 {{- end }}

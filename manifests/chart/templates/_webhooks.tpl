@@ -1,13 +1,13 @@
-{{/* The two webhook configurations, which the pre-delete hook names once more. Called with the root and more annotations. */}}
+{{/* The two webhook configurations. */}}
 
 {{- define "session-webhook.webhook-metadata" -}}
-{{- $root := .root }}
+{{- $root := . }}
 {{- $annotations := dict }}
 {{- if eq $root.Values.certificate.source "cert-manager" }}
-{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/session-webhook" $root.Release.Namespace) }}
+{{- $_ := set $annotations "cert-manager.io/inject-ca-from" (printf "%s/%s" $root.Release.Namespace (include "session-webhook.name" $root)) }}
 {{- end }}
-{{- $annotations = merge $annotations .annotations $root.Values.webhooks.annotations }}
-name: hobbyfarm-session-webhook
+{{- $annotations = merge $annotations $root.Values.webhooks.annotations }}
+name: {{ include "session-webhook.cluster-name" $root }}
 labels:
   {{- include "session-webhook.labels" $root | nindent 2 }}
 {{- with $annotations }}
@@ -27,7 +27,7 @@ clientConfig:
   {{- end }}
   {{- end }}
   service:
-    name: session-webhook
+    name: {{ include "session-webhook.name" .root }}
     namespace: {{ .root.Release.Namespace }}
     path: {{ .path }}
     port: 443
@@ -44,7 +44,12 @@ rules:
       - sessions/status
     scope: Namespaced
 matchPolicy: Equivalent
+{{- with .root.Values.webhooks.namespaceSelector }}
+namespaceSelector:
+  {{- toYaml . | nindent 2 }}
+{{- else }}
 namespaceSelector: {}
+{{- end }}
 objectSelector: {}
 sideEffects: None
 {{- end }}
@@ -53,7 +58,7 @@ sideEffects: None
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingWebhookConfiguration
 metadata:
-  {{- include "session-webhook.webhook-metadata" . | nindent 2 }}
+  {{- include "session-webhook.webhook-metadata" .root | nindent 2 }}
 webhooks:
   - name: mutate.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/mutate") | nindent 4 }}
@@ -69,12 +74,12 @@ stays locked out (Fail), and HobbyFarm goes on (Ignore), or lessons would end at
 matchConditions the second entry would say nothing that the first does not say more strictly.
 */}}
 {{- define "session-webhook.validating" -}}
-{{- $policy := .root.Values.webhooks.failurePolicy }}
+{{- $policy := include "session-webhook.failure-policy" .root }}
 {{- $splits := include "session-webhook.splits" .root }}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata:
-  {{- include "session-webhook.webhook-metadata" . | nindent 2 }}
+  {{- include "session-webhook.webhook-metadata" .root | nindent 2 }}
 webhooks:
   - name: validate.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}

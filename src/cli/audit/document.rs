@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::fixing::Fix;
+use super::repairs::Fix;
 use crate::cluster::audit::Report;
-use crate::core::stored::finding::Found;
+use crate::core::stored::finding::SessionFinding;
 
 /// One look.
 #[derive(Serialize)]
@@ -53,19 +53,19 @@ pub(super) struct Change<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn new(report: &'a Report, fixes: Option<&'a [Fix]>) -> Self {
-        let gaps = report.notes.iter().filter(|note| note.is_a_gap);
+        let gaps = report.skipped.iter().filter(|skipped| skipped.may_hide_findings);
         Self {
             sessions: report.sessions,
             findings: report.found.iter().map(Finding::new).collect(),
             fixes,
-            not_looked_at: gaps.map(|note| Gap { resource: note.what, reason: &note.reason }).collect(),
+            not_looked_at: gaps.map(|skipped| Gap { resource: skipped.what, reason: &skipped.reason }).collect(),
         }
     }
 }
 
 impl<'a> Finding<'a> {
-    pub(super) fn new(found: &'a Found) -> Self {
-        let Found { namespace, name, finding } = found;
+    pub(super) fn new(found: &'a SessionFinding) -> Self {
+        let SessionFinding { namespace, name, finding } = found;
         Self {
             severity: finding.severity().name(),
             kind: finding.kind.name(),
@@ -80,11 +80,11 @@ impl<'a> Finding<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(super) fn appeared(time: Timestamp, found: &'a Found) -> Self {
+    pub(super) fn appeared(time: Timestamp, found: &'a SessionFinding) -> Self {
         Self { time, what: "appeared", finding: Finding::new(found) }
     }
 
-    pub(super) fn gone(time: Timestamp, found: &'a Found) -> Self {
+    pub(super) fn gone(time: Timestamp, found: &'a SessionFinding) -> Self {
         Self { time, what: "gone", finding: Finding::new(found) }
     }
 }

@@ -1,7 +1,7 @@
 //! `audit`: every stored Session judged, by the kubeconfig of whoever asks.
 
 mod document;
-mod fixing;
+mod repairs;
 mod table;
 
 use std::collections::HashSet;
@@ -13,14 +13,14 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use self::document::{Change, Document, Finding};
+use super::cluster::{ClusterArgs, Outcome};
 use super::fail;
-use super::look::{ClusterArgs, Outcome};
 use crate::cluster::audit::fix::Fixer;
-use crate::cluster::audit::{LookError, Report, Scope, look};
-use crate::cluster::client::connect_to;
+use crate::cluster::audit::{AuditError, Report, Scope, audit_sessions};
+use crate::cluster::client::connect_to_context;
 use crate::config::{ConfigArg, HumanDuration, RepairArgs, SessionArgs, object_name};
 use crate::core::settings::Settings;
-use crate::core::stored::finding::Found;
+use crate::core::stored::finding::SessionFinding;
 use crate::server::clock;
 
 const EXAMPLES: &str = "\
@@ -99,42 +99,42 @@ impl AuditArgs {
     pub(super) fn run(self) -> ExitCode {
         if self.fix && !self.yes && !std::io::stdin().is_terminal() {
             fail(&"--fix asks before it writes, and there is no terminal to ask on: add --yes");
-            return Outcome::CouldNotLook.into();
+            return Outcome::Incomplete.into();
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(self.go())) {
+        match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(self.execute())) {
             Ok(outcome) => outcome.into(),
             // Who reads the findings has heard enough.
             Err(error) if is_broken_pipe(&error) => Outcome::Found.into(),
             Err(error) => {
                 fail(&format_args!("{error:#}"));
-                Outcome::CouldNotLook.into()
+                Outcome::Incomplete.into()
             }
         }
     }
 
-    async fn go(self) -> anyhow::Result<Outcome> {
+    async fn execute(self) -> anyhow::Result<Outcome> {
         let Self { namespace, output, fix, yes, watch, audit_interval, cluster, config: _, sessions, repair } = self;
-        let (client, _) = connect_to(cluster.context.as_deref()).await?;
+        let (client, _) = connect_to_context(cluster.context.as_deref()).await?;
         let scope = Scope { namespace, settings: sessions.apply_to(Settings::default()), after: repair.after() };
-        let mut eye = async || {
+        let mut audit = async || {
             let mut progress = Progress::new();
-            let report = look(&client, &scope, clock(), |done, all| progress.tell(done, all)).await;
+            let report = audit_sessions(&client, &scope, clock(), |done, all| progress.update(done, all)).await;
             progress.end();
             report
         };
         let mut out = anstream::stdout();
         if watch {
-            return keep_watching(&mut out, output, &mut eye, audit_interval).await;
+            return watch_findings(&mut out, output, &mut audit, audit_interval).await;
         }
-        let report = eye().await?;
+        let report = audit().await?;
         let fixes = if fix {
             if output == Output::Table {
                 table::write(&mut out, &report).context(STDOUT)?;
             }
             let fixer = Fixer::new(&client, &scope, repair.unparsable(), clock);
             let fixer = fixer.await.context("looking for the definition of Sessions")?;
-            Some(fixing::mend(&fixer.ok_or(LookError::NoDefinition)?, &report.found, yes).await?)
+            Some(repairs::repair(&fixer.ok_or(AuditError::NoDefinition)?, &report.found, yes).await?)
         } else {
             None
         };
@@ -145,40 +145,40 @@ impl AuditArgs {
                 document(&mut out, output, &Document::new(&report, fixes.as_deref())).context(STDOUT)?;
             }
         }
-        tell_of_gaps(&report);
+        print_skipped(&report);
         Ok(outcome(&report, fixes.as_deref()))
     }
 }
 
 /// What a gap hides may be anything, so without findings it is no clean bill.
-fn outcome(report: &Report, fixes: Option<&[fixing::Fix]>) -> Outcome {
-    let is_mended = |found: &Found| {
-        let mended = |fix: &fixing::Fix| fix.is_mended() && fix.is_about(found);
-        found.finding.kind.is_about_times() && fixes.is_some_and(|fixes| fixes.iter().any(mended))
+fn outcome(report: &Report, fixes: Option<&[repairs::Fix]>) -> Outcome {
+    let is_repaired = |found: &SessionFinding| {
+        let mended = |fix: &repairs::Fix| fix.is_repaired() && fix.is_about(found);
+        found.finding.kind.is_repaired_by_backfill() && fixes.is_some_and(|fixes| fixes.iter().any(mended))
     };
-    if report.found.iter().any(|found| !is_mended(found)) {
+    if report.found.iter().any(|found| !is_repaired(found)) {
         Outcome::Found
-    } else if report.notes.iter().any(|note| note.is_a_gap) {
-        Outcome::CouldNotLook
+    } else if report.skipped.iter().any(|skipped| skipped.may_hide_findings) {
+        Outcome::Incomplete
     } else {
-        Outcome::Clean
+        Outcome::NothingFound
     }
 }
 
-fn tell_of_gaps(report: &Report) {
-    for note in report.notes.iter().filter(|note| note.is_a_gap) {
-        fail(&format_args!("{}: {}; what Sessions name of them was not looked at", note.what, note.reason));
+fn print_skipped(report: &Report) {
+    for skipped in report.skipped.iter().filter(|skipped| skipped.may_hide_findings) {
+        fail(&format_args!("{}: {}; what Sessions name of them was not looked at", skipped.what, skipped.reason));
     }
 }
 
 /// Looks again and again; ends with an error, or with the one who reads.
-async fn keep_watching(
+async fn watch_findings(
     out: &mut impl Write,
     output: Output,
-    eye: &mut impl AsyncFnMut() -> Result<Report, LookError>,
+    audit: &mut impl AsyncFnMut() -> Result<Report, AuditError>,
     interval: HumanDuration,
 ) -> anyhow::Result<Outcome> {
-    let mut known: HashSet<Found> = HashSet::new();
+    let mut known: HashSet<SessionFinding> = HashSet::new();
     let mut is_first = true;
     let mut ticks = tokio::time::interval(interval.unsigned());
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -187,10 +187,10 @@ async fn keep_watching(
             _ = ticks.tick() => {}
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted.context("waiting for Ctrl-C")?;
-                return Ok(if known.is_empty() { Outcome::Clean } else { Outcome::Found });
+                return Ok(if known.is_empty() { Outcome::NothingFound } else { Outcome::Found });
             }
         }
-        let report = match eye().await {
+        let report = match audit().await {
             Ok(report) => report,
             // The cluster may be back in a minute; at the start it is more likely a mistake.
             Err(error) if !is_first => {
@@ -200,9 +200,9 @@ async fn keep_watching(
             Err(error) => return Err(error.into()),
         };
         if is_first {
-            tell_of_gaps(&report);
+            print_skipped(&report);
         }
-        let found: HashSet<Found> = report.found.iter().cloned().collect();
+        let found: HashSet<SessionFinding> = report.found.iter().cloned().collect();
         let appeared = report.found.iter().filter(|found| !known.contains(*found));
         let gone = known.iter().filter(|known| !found.contains(*known));
         match output {
@@ -211,7 +211,7 @@ async fn keep_watching(
                 let now = clock();
                 let changes = appeared.map(|found| Change::appeared(now, found));
                 for change in changes.chain(gone.map(|found| Change::gone(now, found))) {
-                    tell_change(out, output, &change).context(STDOUT)?;
+                    write_change(out, output, &change).context(STDOUT)?;
                 }
             }
         }
@@ -220,7 +220,7 @@ async fn keep_watching(
     }
 }
 
-fn tell_change(out: &mut impl Write, output: Output, change: &Change<'_>) -> anyhow::Result<()> {
+fn write_change(out: &mut impl Write, output: Output, change: &Change<'_>) -> anyhow::Result<()> {
     match output {
         Output::Table => table::write_change(out, change)?,
         Output::Json => writeln!(out, "{}", serde_json::to_string(change)?)?,
@@ -251,14 +251,14 @@ struct Progress {
 
 impl Progress {
     /// A look that takes no longer needs no progress.
-    const PATIENCE_MS: u128 = 700;
+    const DELAY_MS: u128 = 700;
 
     fn new() -> Self {
         Self { start: Instant::now(), is_wanted: std::io::stderr().is_terminal(), is_told: false }
     }
 
-    fn tell(&mut self, done: u64, all: u64) {
-        if self.is_wanted && self.start.elapsed().as_millis() > Self::PATIENCE_MS {
+    fn update(&mut self, done: u64, all: u64) {
+        if self.is_wanted && self.start.elapsed().as_millis() > Self::DELAY_MS {
             self.is_told = true;
             drop(write!(std::io::stderr(), "\r\u{1b}[2K{done} of {all} Sessions looked at"));
         }

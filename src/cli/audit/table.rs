@@ -7,10 +7,10 @@ use anstyle::Style;
 
 use super::Finding;
 use super::document::Change;
-use crate::cli::look::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::cluster::audit::Report;
-use crate::core::stored::finding::{Found, Severity};
-use crate::core::text::one_line;
+use crate::core::stored::finding::{SessionFinding, Severity};
+use crate::core::text::sanitize_line;
 
 /// An edit by hand may name many fields; programs get them all.
 const LONGEST_FIELD: usize = 40;
@@ -61,7 +61,7 @@ fn row(finding: &Finding<'_>) -> [String; 5] {
         (*severity).to_owned(),
         session,
         (*kind).to_owned(),
-        one_line(field, LONGEST_FIELD).into_owned(),
+        sanitize_line(field, LONGEST_FIELD).into_owned(),
         (*value).to_owned(),
     ]
 }
@@ -77,7 +77,7 @@ fn write_row(out: &mut impl Write, row: &[String; 5], widths: &[usize; 5], style
 }
 
 /// What was found means, once for each kind.
-fn legend(out: &mut impl Write, found: &[Found]) -> Result<()> {
+fn legend(out: &mut impl Write, found: &[SessionFinding]) -> Result<()> {
     let mut meanings = BTreeMap::new();
     for found in found {
         let finding = &found.finding;

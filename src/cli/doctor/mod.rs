@@ -12,9 +12,9 @@ use axum::http::Uri;
 use clap::{Args, ValueEnum};
 
 use self::serve_settings::read_serve_settings;
+use super::cluster::{ClusterArgs, Outcome};
 use super::fail;
-use super::look::{ClusterArgs, Outcome};
-use crate::cluster::client::{connect_to, server};
+use crate::cluster::client::{connect_to_context, server_address};
 use crate::cluster::doctor::{Vantage, gather};
 use crate::config::{Environment, HumanDuration, object_name};
 use crate::core::doctor::{Check, InstallationNames, Status, run_checks};
@@ -92,7 +92,7 @@ impl Doctor {
             Ok(outcome) => outcome.into(),
             Err(error) => {
                 fail(&format_args!("{error:#}"));
-                Outcome::CouldNotLook.into()
+                Outcome::Incomplete.into()
             }
         }
     }
@@ -100,8 +100,8 @@ impl Doctor {
     async fn check(self, in_cluster: InClusterServer) -> Result<Outcome> {
         let Self { output, wait, namespace, tls_service, webhook_configuration, cluster } = self;
         let names = InstallationNames { configuration: webhook_configuration, namespace, service: tls_service };
-        let (client, _) = connect_to(cluster.context.as_deref()).await?;
-        let vantage = in_cluster.vantage(&server(cluster.context.as_deref()).await?);
+        let (client, _) = connect_to_context(cluster.context.as_deref()).await?;
+        let vantage = in_cluster.vantage(&server_address(cluster.context.as_deref()).await?);
         let end = wait.map(|wait| Instant::now() + wait.unsigned());
         let mut progress = Progress::new();
         let checks = loop {
@@ -110,7 +110,7 @@ impl Doctor {
             match facts {
                 Ok(facts) => {
                     let checks = run_checks(&facts);
-                    if over || outcome(&checks) == Outcome::Clean {
+                    if over || outcome(&checks) == Outcome::NothingFound {
                         break checks;
                     }
                     progress.show_failing(&checks);
@@ -153,11 +153,11 @@ impl InClusterServer {
 /// The worst of the checks: what could not be read may be worse than what was found.
 fn outcome(checks: &[Check]) -> Outcome {
     let of = |check: &Check| match check.status {
-        Status::Sound | Status::Questionable | Status::Skipped => Outcome::Clean,
+        Status::Sound | Status::Questionable | Status::Skipped => Outcome::NothingFound,
         Status::Faulty => Outcome::Found,
-        Status::Unknown => Outcome::CouldNotLook,
+        Status::Unknown => Outcome::Incomplete,
     };
-    checks.iter().map(of).max().unwrap_or(Outcome::CouldNotLook)
+    checks.iter().map(of).max().unwrap_or(Outcome::Incomplete)
 }
 
 /// One line on the terminal, which each update overwrites.

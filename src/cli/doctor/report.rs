@@ -5,9 +5,9 @@ use std::io::{Result, Write};
 use anstyle::Style;
 use serde_json::json;
 
-use crate::cli::look::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::core::doctor::{Check, Status};
-use crate::core::text::one_line;
+use crate::core::text::sanitize_line;
 
 /// Messages of others are in it, which are no longer than a few lines.
 const LONGEST: usize = 2000;
@@ -23,9 +23,9 @@ pub(super) fn text(out: &mut impl Write, checks: &[Check]) -> Result<()> {
             Status::Unknown => (BAD, '?'),
             Status::Skipped => (Style::new(), '-'),
         };
-        writeln!(out, "{style}{sign}{style:#} {:width$}  {}", check.id.name(), one_line(&check.text, LONGEST))?;
+        writeln!(out, "{style}{sign}{style:#} {:width$}  {}", check.id.name(), sanitize_line(&check.text, LONGEST))?;
         if let Some(remedy) = &check.remedy {
-            writeln!(out, "  {:width$}  → {}", "", one_line(remedy, LONGEST))?;
+            writeln!(out, "  {:width$}  → {}", "", sanitize_line(remedy, LONGEST))?;
         }
     }
     writeln!(out, "{}", summary(checks))?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::FromArgMatches;
 
 use crate::config::{
-    BackfillArgs, ConfigError, Controllers, PolicyArgs, ServeArgs, TlsArgs, TlsMode, matches_elsewhere,
+    BackfillArgs, ConfigError, Controllers, PolicyArgs, ServeArgs, TlsArgs, TlsMode, matches_with_files,
 };
 use crate::core::doctor::{CertificateSource, PodSettings, ServeSettings};
 
@@ -25,13 +25,13 @@ pub(super) fn read_serve_settings(
         text.ok_or_else(|| ConfigError::Contradiction(format!("--config {}: there is no such file", path.display())))
     };
     let command = crate::cli::command();
-    let matches = matches_elsewhere(&command, arguments.map(OsString::from).collect(), &environment, &files);
+    let matches = matches_with_files(&command, arguments.map(OsString::from).collect(), &environment, &files);
     let matches = matches.map_err(|error| error.to_string())?;
     let serve = matches.subcommand_matches("serve").ok_or("it does not serve")?;
     let error = |error: clap::Error| error.to_string();
     let args = ServeArgs::from_arg_matches(serve).map_err(error)?;
     let policy = PolicyArgs::from_arg_matches(serve).map_err(error)?;
-    let warnings = [policy.doubts(), TlsArgs::from_arg_matches(serve).map_err(error)?.doubts()].concat();
+    let warnings = [policy.warnings(), TlsArgs::from_arg_matches(serve).map_err(error)?.warnings()].concat();
     let controllers = BackfillArgs::from_arg_matches(serve).map_err(error)?.controllers();
     let folder = args.tls_cert.parent().and_then(Path::to_str).unwrap_or_default();
     let mounted = || pod.secrets.iter().find(|(at, _)| at == folder).map(|(_, name)| name.clone());

@@ -21,7 +21,7 @@ use crate::core::admission::patch::patch;
 use crate::core::admission::policy::Policy;
 use crate::core::admission::response::respond;
 use crate::core::admission::review::{Object, Review, ReviewError, Webhook, object};
-use crate::core::text::{one_line, quote};
+use crate::core::text::{quote, sanitize_line};
 use crate::server::clock;
 
 /// Every review is allowed.
@@ -143,20 +143,25 @@ fn answer(policy: &Policy, webhook: Option<Webhook>, body: &[u8], now: Timestamp
     let object = object(body)?;
     let decision = match webhook {
         Some(webhook) => policy.decide(webhook, &review, now)?,
-        None => both(policy, &review, &object, now)?,
+        None => mutate_and_validate(policy, &review, &object, now)?,
     };
     Ok(Answered { response: respond(&review, &decision), subject: subject(&review), object, decision })
 }
 
 /// Who does what to which object.
 fn subject(review: &Review<'_>) -> String {
-    let path = [&review.resource.resource, &review.sub_resource].map(|part| one_line(part, 60)).join("/");
+    let path = [&review.resource.resource, &review.sub_resource].map(|part| sanitize_line(part, 60)).join("/");
     let user = quote(&review.user_info.username, 100);
     format!("{} of {} {} by {user}", review.operation_name(), path.trim_end_matches('/'), review.object_name())
 }
 
 /// As an API server asks: `/mutate` first, then `/validate` about the repaired object.
-fn both(policy: &Policy, review: &Review<'_>, object: &Value, now: Timestamp) -> Result<Decision, ReviewError> {
+fn mutate_and_validate(
+    policy: &Policy,
+    review: &Review<'_>,
+    object: &Value,
+    now: Timestamp,
+) -> Result<Decision, ReviewError> {
     let mutated = policy.decide(Webhook::Mutate, review, now)?;
     if mutated.edits.is_empty() {
         return policy.decide(Webhook::Validate, review, now);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::{Answered, repaired};
-use crate::cli::look::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::core::admission::decision::Verdict;
 
 const ADDED: Style = AnsiColor::Green.on_default();

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::audit::repeat::Auditor;
+use crate::cluster::audit::periodic::PeriodicAudit;
 use crate::cluster::backfill::{Backfill, Clients};
 use crate::cluster::client::{connect, connect_to_watch};
 use crate::cluster::lease::Lease;
@@ -18,47 +18,51 @@ use crate::metrics::Metrics;
 use crate::server::clock;
 
 /// Giving back the Lease takes no longer than this.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The running controllers.
-pub(super) struct Running {
+pub(super) struct RunningControllers {
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
 
-/// Starts what is wanted. What goes wrong later is logged and counted, and never touches the webhooks.
-pub(super) async fn start(wanted: Controllers, settings: Settings, metrics: Arc<Metrics>) -> anyhow::Result<Running> {
-    let Controllers { options, backfill, audit_interval } = wanted;
-    let (ask, namespace) = connect().await.context("--backfill, --audit-interval")?;
+/// Starts the controllers that were asked for. What goes wrong later is logged and counted, and never touches the webhooks.
+pub(super) async fn start(
+    controllers: Controllers,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<RunningControllers> {
+    let Controllers { options, backfill, audit_interval } = controllers;
+    let (client, namespace) = connect().await.context("--backfill, --audit-interval")?;
     let identity = identity();
-    let (tell, leadership) = watch::channel(None);
-    let lease = Lease::new(ask.clone(), &namespace, options.lease.clone(), identity.clone(), clock);
+    let (leadership_sender, leadership) = watch::channel(None);
+    let lease = Lease::new(client.clone(), &namespace, options.lease.clone(), identity.clone(), clock);
     let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
-    tasks.spawn(lease.keep(tell, stop.clone()));
+    tasks.spawn(lease.run(leadership_sender, stop.clone()));
     if let Some(interval) = audit_interval {
         let (metrics, leadership) = (Arc::clone(&metrics), leadership.clone());
-        let auditor = Auditor::new(ask.clone(), &options, &settings, interval, clock, metrics, leadership);
-        tasks.spawn(auditor.run(stop.clone()));
+        let audit = PeriodicAudit::new(client.clone(), &options, &settings, interval, clock, metrics, leadership);
+        tasks.spawn(audit.run(stop.clone()));
     }
     if backfill {
-        let clients = Clients { ask, watch: connect_to_watch().await.context("--backfill")? };
+        let clients = Clients { requests: client, watch: connect_to_watch().await.context("--backfill")? };
         let backfill = Backfill::new(clients, options, settings, clock, metrics, leadership, identity);
         tasks.spawn(backfill.run(stop.clone()));
     }
-    Ok(Running { tasks, stop })
+    Ok(RunningControllers { tasks, stop })
 }
 
-impl Running {
+impl RunningControllers {
     /// Cancelled, they stop writing and give back the Lease.
     pub(super) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// Waits until another replica may begin.
-    pub(super) async fn ended(mut self) {
+    pub(super) async fn shut_down(mut self) {
         self.stop.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(FAREWELL, all).await;
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all).await;
     }
 }
 

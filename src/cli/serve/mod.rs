@@ -14,12 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::controllers::Running;
+use self::controllers::RunningControllers;
 use super::{fail, refuse};
-use crate::cluster::authority::material::Lives;
-use crate::cluster::authority::state::Wishes;
-use crate::cluster::authority::{self, Keeper, Names};
 use crate::cluster::client;
+use crate::cluster::self_managed::secret_contents::Lifetimes;
+use crate::cluster::self_managed::state::DesiredState;
+use crate::cluster::self_managed::{self, CertificateController, ObjectNames};
 use crate::config::{
     BackfillArgs, ConfigArg, ConfigError, Controllers, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode,
 };
@@ -75,23 +75,23 @@ impl Serve {
     /// Serves until a signal says to stop.
     pub(super) fn run(self) -> ExitCode {
         let logs = self.logs.clone();
-        let (wanted, doubts) = match self.checked() {
+        let (plan, warnings) = match self.validate() {
             Ok(checked) => checked,
             Err(error) => return refuse(&error),
         };
-        let logs = match telemetry::init(&logs) {
+        let logs = match telemetry::init(&logs.log_level, logs.log_format.into()) {
             Ok(logs) => logs,
             Err(error) => {
                 fail(&error);
                 return ExitCode::FAILURE;
             }
         };
-        log_policy(&wanted.server.settings);
-        for doubt in doubts {
-            tracing::warn!(doubt, "questionable configuration");
+        log_settings(&plan.server.settings);
+        for warning in warnings {
+            tracing::warn!(warning, "questionable configuration");
         }
         let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
-            let result = runtime.block_on(serve(wanted));
+            let result = runtime.block_on(serve(plan));
             // What is still in flight was given its time.
             runtime.shutdown_background();
             result
@@ -108,9 +108,9 @@ impl Serve {
     }
 
     /// What is to run, and what is questionable about it.
-    fn checked(self) -> Result<(Wanted, Vec<String>), ConfigError> {
+    fn validate(self) -> Result<(ServePlan, Vec<String>), ConfigError> {
         let Self { config: _, server, tls: tls_args, policy, backfill, logs: _ } = self;
-        let mut doubts = [policy.doubts(), tls_args.doubts()].concat();
+        let mut warnings = [policy.warnings(), tls_args.warnings()].concat();
         let handshake = tls_args.handshake()?;
         let limits = server.limits()?;
         let listeners = server.listeners();
@@ -121,18 +121,18 @@ impl Serve {
         }
         let (tls, managed) = tls(server, &tls_args.tls_name)?;
         let (settings, controllers) = (policy.settings(), backfill.controllers());
-        if controllers.as_ref().is_some_and(|wanted| wanted.backfill) && settings.own_service_account.is_none() {
-            doubts.push(
+        if controllers.as_ref().is_some_and(|plan| plan.backfill) && settings.own_service_account.is_none() {
+            warnings.push(
                 "--backfill without --own-service-account: the webhook may refuse what it writes itself".to_owned(),
             );
         }
         let server = Config { settings, listeners, limits, timeouts, tls, handshake };
-        Ok((Wanted { server, managed, controllers }, doubts))
+        Ok((ServePlan { server, managed, controllers }, warnings))
     }
 }
 
 /// What is to run.
-struct Wanted {
+struct ServePlan {
     server: Config,
     managed: Option<SelfManaged>,
     controllers: Option<Controllers>,
@@ -148,7 +148,7 @@ struct SelfManaged {
 }
 
 fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Option<SelfManaged>), ConfigError> {
-    let throw_away =
+    let make_self_signed =
         || self_signed(names, clock()).map_err(|error| ConfigError::Contradiction(format!("--tls-name: {error}")));
     Ok(match server.tls {
         TlsMode::Files => {
@@ -156,14 +156,14 @@ fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Option<SelfMan
             (TlsSource::Files(files, server.tls_poll.unsigned()), None)
         }
         TlsMode::SelfSigned => {
-            let made = throw_away()?;
-            tell_how_to_trust(&made);
+            let made = make_self_signed()?;
+            print_trust_bundle(&made);
             (TlsSource::Fixed(made.pair), None)
         }
         TlsMode::SelfManaged => {
             // Until the Secret is read: probes and signals are answered while the API server is away.
             let distrust = Some("the Secret with the serving certificate has not been read yet".to_owned());
-            let (offers, offered) = watch::channel(Offer { pair: throw_away()?.pair, distrust });
+            let (offers, offered) = watch::channel(Offer { pair: make_self_signed()?.pair, distrust });
             let managed = SelfManaged {
                 secret: server.tls_secret,
                 service: server.tls_service,
@@ -177,14 +177,14 @@ fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Option<SelfMan
 }
 
 /// Prints the throw-away authority, on standard error.
-fn tell_how_to_trust(made: &SelfSigned) {
+fn print_trust_bundle(made: &SelfSigned) {
     let SelfSigned { authority, pair: _ } = made;
     let bundle = STANDARD.encode(authority);
     drop(writeln!(std::io::stderr(), "{authority}caBundle: {bundle}"));
 }
 
 /// Tells what is enforced for whom, so that a log by itself explains its denials.
-fn log_policy(settings: &Settings) {
+fn log_settings(settings: &Settings) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
@@ -200,10 +200,10 @@ fn log_policy(settings: &Settings) {
     );
 }
 
-async fn serve(wanted: Wanted) -> anyhow::Result<()> {
+async fn serve(plan: ServePlan) -> anyhow::Result<()> {
     #[cfg(feature = "traces")]
     let traces = crate::traces::Traces::begin(&crate::config::process_environment)?;
-    let result = run(wanted).await;
+    let result = run(plan).await;
     #[cfg(feature = "traces")]
     if let Some(traces) = traces {
         traces.end().await;
@@ -211,27 +211,27 @@ async fn serve(wanted: Wanted) -> anyhow::Result<()> {
     result
 }
 
-async fn run(wanted: Wanted) -> anyhow::Result<()> {
-    let Wanted { server: config, managed, controllers } = wanted;
+async fn run(plan: ServePlan) -> anyhow::Result<()> {
+    let ServePlan { server: config, managed, controllers } = plan;
     let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
-    let keeper = match managed {
-        Some(managed) => Some(managed.keeper(&metrics).await?),
+    let controller = match managed {
+        Some(managed) => Some(managed.controller(&metrics).await?),
         None => None,
     };
     let controllers = match controllers {
-        Some(wanted) => Some(controllers::start(wanted, config.settings.clone(), Arc::clone(&metrics)).await?),
+        Some(plan) => Some(controllers::start(plan, config.settings.clone(), Arc::clone(&metrics)).await?),
         None => None,
     };
-    let stop = stop_signals(controllers.as_ref().map(Running::stop))?;
+    let stop = stop_signals(controllers.as_ref().map(RunningControllers::stop))?;
     let app = App::new(config.settings.clone(), config.limits, Arc::clone(&metrics));
     let server = Server::bind_app(config, app, metrics)?;
     // Ends with the runtime.
-    if let Some((keeper, offers)) = keeper {
-        tokio::spawn(keeper.keep(offers));
+    if let Some((controller, offers)) = controller {
+        tokio::spawn(controller.run(offers));
     }
     let result = server.run(stop).await;
     if let Some(controllers) = controllers {
-        controllers.ended().await;
+        controllers.shut_down().await;
     }
     Ok(result?)
 }
@@ -260,12 +260,12 @@ fn stop_signals(controllers: Option<CancellationToken>) -> std::io::Result<mpsc:
 }
 
 impl SelfManaged {
-    async fn keeper(self, metrics: &Arc<Metrics>) -> anyhow::Result<(Keeper, watch::Sender<Offer>)> {
+    async fn controller(self, metrics: &Arc<Metrics>) -> anyhow::Result<(CertificateController, watch::Sender<Offer>)> {
         let Self { secret, service, configuration, further_names, offers } = self;
         let (client, namespace) = client::connect().await.context("--tls self-managed")?;
-        let names = authority::service_names(&service, &namespace).into_iter().chain(further_names).collect();
-        let wishes = Wishes { names, lives: Lives::default() };
-        let objects = Names { namespace, secret, configuration };
-        Ok((Keeper::new(&client, objects, wishes, clock, Arc::clone(metrics)), offers))
+        let names = self_managed::service_dns_names(&service, &namespace).into_iter().chain(further_names).collect();
+        let desired = DesiredState { names, lifetimes: Lifetimes::default() };
+        let objects = ObjectNames { namespace, secret, configuration };
+        Ok((CertificateController::new(&client, objects, desired, clock, Arc::clone(metrics)), offers))
     }
 }

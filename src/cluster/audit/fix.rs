@@ -4,23 +4,23 @@ use jiff::Timestamp;
 use kube::Client;
 
 use super::Scope;
-use crate::cluster::plan::Planner;
-use crate::cluster::sessions::{Sessions, Written, raw};
+use crate::cluster::repair_planner::RepairPlanner;
+use crate::cluster::sessions::{Sessions, WriteOutcome, raw};
 use crate::core::admission::normalize::Edit;
 use crate::core::session::Session;
-use crate::core::stored::backfill::{Plan, Unparsable};
-use crate::core::stored::finding::Found;
+use crate::core::stored::backfill::{RepairPlan, Unparsable};
+use crate::core::stored::finding::SessionFinding;
 
 /// Attempts at one Session that others write as well.
 const ATTEMPTS: usize = 3;
 
 /// What came of one Session.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fixed {
+pub enum FixOutcome {
     /// It is written, or would be in a dry run, with these changes.
     Written(Vec<Edit>),
     /// It has usable times by now, or is gone.
-    Needless,
+    NotNeeded,
     /// Why not: what the API server or a webhook says.
     Refused(String),
 }
@@ -29,7 +29,7 @@ pub enum Fixed {
 pub struct Fixer<'a> {
     client: &'a Client,
     sessions: Sessions,
-    planner: Planner<'a>,
+    planner: RepairPlanner<'a>,
 }
 
 impl<'a> Fixer<'a> {
@@ -44,53 +44,53 @@ impl<'a> Fixer<'a> {
         unparsable: Unparsable,
         clock: fn() -> Timestamp,
     ) -> kube::Result<Option<Self>> {
-        let planner = Planner { settings: &scope.settings, unparsable, clock };
+        let planner = RepairPlanner { settings: &scope.settings, unparsable, clock };
         Ok(Sessions::discover(client).await?.map(|sessions| Self { client, sessions, planner }))
     }
 
     /// Gives one Session its times; in a dry run the API server and all webhooks are asked, and nothing is stored.
-    pub async fn fix(&self, namespace: &str, name: &str, dry_run: bool) -> Fixed {
+    pub async fn fix(&self, namespace: &str, name: &str, dry_run: bool) -> FixOutcome {
         for _ in 0..ATTEMPTS {
             match self.attempt(namespace, name, dry_run).await {
                 Ok(Some(fixed)) => return fixed,
                 Ok(None) => {}
-                Err(kube::Error::Api(status)) => return Fixed::Refused(status.message.clone()),
-                Err(error) => return Fixed::Refused(error.to_string()),
+                Err(kube::Error::Api(status)) => return FixOutcome::Refused(status.message.clone()),
+                Err(error) => return FixOutcome::Refused(error.to_string()),
             }
         }
-        Fixed::Refused("somebody else writes it all the time".to_owned())
+        FixOutcome::Refused("somebody else writes it all the time".to_owned())
     }
 
     /// Nothing when somebody else was faster.
-    async fn attempt(&self, namespace: &str, name: &str, dry_run: bool) -> kube::Result<Option<Fixed>> {
+    async fn attempt(&self, namespace: &str, name: &str, dry_run: bool) -> kube::Result<Option<FixOutcome>> {
         let Some(object) = self.sessions.api(Some(namespace)).get_opt(name).await? else {
-            return Ok(Some(Fixed::Needless));
+            return Ok(Some(FixOutcome::NotNeeded));
         };
         let raw = raw(&object);
         let Some(session) = raw.as_deref().and_then(|raw| Session::read(raw).ok()) else {
-            return Ok(Some(Fixed::Needless));
+            return Ok(Some(FixOutcome::NotNeeded));
         };
         let first = self.planner.plan(&session);
         if first.edits.is_empty() {
             let stays = !first.unparsable.is_empty();
-            let kept = || Fixed::Refused("--backfill-unparsable=false leaves what nobody can read".to_owned());
-            return Ok(Some(if stays { kept() } else { Fixed::Needless }));
+            let kept = || FixOutcome::Refused("--backfill-unparsable=false leaves what nobody can read".to_owned());
+            return Ok(Some(if stays { kept() } else { FixOutcome::NotNeeded }));
         }
-        let (Plan { edits, status_is_missing, .. }, _) =
-            self.planner.refine(self.client, namespace, &session, first).await;
+        let (RepairPlan { edits, status_is_missing, .. }, _) =
+            self.planner.plan_with_keep_alive(self.client, namespace, &session, first).await;
         Ok(match self.sessions.write(&object, &edits, status_is_missing, dry_run).await? {
-            Written::Done => Some(Fixed::Written(edits)),
-            Written::Outrun => None,
-            Written::Gone => Some(Fixed::Needless),
+            WriteOutcome::Stored => Some(FixOutcome::Written(edits)),
+            WriteOutcome::Conflict => None,
+            WriteOutcome::Gone => Some(FixOutcome::NotNeeded),
         })
     }
 }
 
 /// The Sessions among these that can be mended, each once: namespace and name.
-pub fn candidates(found: &[Found]) -> Vec<(&str, &str)> {
+pub fn candidates(found: &[SessionFinding]) -> Vec<(&str, &str)> {
     let mut sessions: Vec<_> = found
         .iter()
-        .filter(|found| found.finding.kind.is_about_times())
+        .filter(|found| found.finding.kind.is_repaired_by_backfill())
         .map(|found| (found.namespace.as_str(), found.name.as_str()))
         .collect();
     sessions.sort_unstable();

@@ -1,8 +1,8 @@
 //! Audit: every Session of a cluster judged by [`crate::core::stored::audit`].
 
 pub mod fix;
-pub mod repeat;
-mod surroundings;
+pub mod periodic;
+mod references;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,10 +16,10 @@ use crate::core::admission::review::RESOURCE;
 use crate::core::session::Session;
 use crate::core::settings::Settings;
 use crate::core::stored::audit::Audit;
-use crate::core::stored::finding::{FindingKind, Found};
+use crate::core::stored::finding::{FindingKind, SessionFinding};
 
 /// More findings than this of things that are gone are not asked about a second time.
-const MOST_CONFIRMED: usize = 1000;
+const MAX_CONFIRMATIONS: usize = 1000;
 
 /// What is to be looked at.
 #[derive(Debug, Clone)]
@@ -38,25 +38,25 @@ pub struct Report {
     /// How many Sessions were judged.
     pub sessions: u64,
     /// What is wrong with them.
-    pub found: Vec<Found>,
+    pub found: Vec<SessionFinding>,
     /// What could not be looked at.
-    pub notes: Vec<Note>,
+    pub skipped: Vec<SkippedResource>,
 }
 
 /// Something that an audit had to do without.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub struct SkippedResource {
     /// The resource.
     pub what: &'static str,
     /// Why, on one line.
     pub reason: String,
     /// Whether findings may be missing for it.
-    pub is_a_gap: bool,
+    pub may_hide_findings: bool,
 }
 
 /// Why an audit came to nothing.
 #[derive(Debug, Error)]
-pub enum LookError {
+pub enum AuditError {
     /// HobbyFarm is not installed here.
     #[error(
         "the cluster serves no {RESOURCE} of hobbyfarm.io: HobbyFarm is not installed there, or --context names another cluster"
@@ -80,7 +80,7 @@ pub enum LookError {
     },
 }
 
-impl LookError {
+impl AuditError {
     fn list(what: &'static str, source: kube::Error) -> Self {
         match source {
             kube::Error::Api(status) if status.code == 403 => Self::Forbidden { what, message: status.message.clone() },
@@ -109,33 +109,33 @@ impl Report {
 ///
 /// # Errors
 ///
-/// [`LookError`] when Sessions cannot be listed, or the API server does not answer.
-pub async fn look(
+/// [`AuditError`] when Sessions cannot be listed, or the API server does not answer.
+pub async fn audit_sessions(
     client: &Client,
     scope: &Scope,
     now: Timestamp,
     mut progress: impl FnMut(u64, u64),
-) -> Result<Report, LookError> {
-    match look_once(client, scope, now, &mut progress).await {
+) -> Result<Report, AuditError> {
+    match audit_once(client, scope, now, &mut progress).await {
         // Somebody has compacted the history meanwhile: everything anew.
-        Err(error) if error.is_expired() => look_once(client, scope, now, &mut progress).await,
+        Err(error) if error.is_expired() => audit_once(client, scope, now, &mut progress).await,
         looked => looked,
     }
 }
 
-async fn look_once(
+async fn audit_once(
     client: &Client,
     scope: &Scope,
     now: Timestamp,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<Report, LookError> {
+) -> Result<Report, AuditError> {
     let namespace = scope.namespace.as_deref();
-    let versions = surroundings::versions(client).await.map_err(|source| LookError::list(RESOURCE, source))?;
-    let Some(version) = versions.get(RESOURCE) else { return Err(LookError::NoDefinition) };
-    let (surroundings, notes) = surroundings::read(client, &versions, namespace).await?;
+    let versions = references::versions(client).await.map_err(|source| AuditError::list(RESOURCE, source))?;
+    let Some(version) = versions.get(RESOURCE) else { return Err(AuditError::NoDefinition) };
+    let (surroundings, skipped) = references::read(client, &versions, namespace).await?;
     let mut audit = Audit::new(&scope.settings, scope.after, &surroundings, now.into());
-    let mut report = Report { notes, ..Report::default() };
-    let listing = Listing { path: surroundings::path(version, namespace, RESOURCE), page: PAGE, metadata_only: false };
+    let mut report = Report { skipped, ..Report::default() };
+    let listing = Listing { path: references::path(version, namespace, RESOURCE), page: PAGE, metadata_only: false };
     let read = listing.read(client, |page| {
         for item in &page.items {
             if let Ok(session) = Session::read(item) {
@@ -145,28 +145,28 @@ async fn look_once(
         report.sessions += page.items.len() as u64;
         progress(report.sessions, report.sessions + page.remaining());
     });
-    read.await.map_err(|source| LookError::list(RESOURCE, source))?;
+    read.await.map_err(|source| AuditError::list(RESOURCE, source))?;
     report.found.extend(audit.duplicates());
-    confirm(client, &versions, &mut report.found).await;
+    confirm_dangling(client, &versions, &mut report.found).await;
     report.found.sort_by(|one, other| key(one).cmp(&key(other)));
     Ok(report)
 }
 
 /// The worst first, then by name.
-fn key(found: &Found) -> impl Ord {
-    let Found { namespace, name, finding } = found;
+fn key(found: &SessionFinding) -> impl Ord {
+    let SessionFinding { namespace, name, finding } = found;
     (finding.severity(), finding.kind, namespace.clone(), name.clone(), finding.field.clone())
 }
 
 /// Drops what has come into being since it was not found.
-async fn confirm(client: &Client, versions: &HashMap<String, String>, found: &mut Vec<Found>) {
-    let is_about_a_name = |found: &Found| found.finding.kind == FindingKind::DanglingReference;
-    if found.iter().filter(|found| is_about_a_name(found)).count() > MOST_CONFIRMED {
+async fn confirm_dangling(client: &Client, versions: &HashMap<String, String>, found: &mut Vec<SessionFinding>) {
+    let is_about_a_name = |found: &SessionFinding| found.finding.kind == FindingKind::DanglingReference;
+    if found.iter().filter(|found| is_about_a_name(found)).count() > MAX_CONFIRMATIONS {
         return;
     }
     let mut confirmed = Vec::with_capacity(found.len());
     for one in found.drain(..) {
-        if !is_about_a_name(&one) || surroundings::is_dangling(client, versions, &one).await {
+        if !is_about_a_name(&one) || references::is_dangling(client, versions, &one).await {
             confirmed.push(one);
         }
     }

@@ -5,9 +5,9 @@
 //! Sessions while it leads, judges each as it comes by, remembers only those that need something, and hands them to
 //! `repair` one after the other.
 
-mod queue;
+mod events;
 mod repair;
-mod tell;
+mod work_queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,18 +22,18 @@ use kube::{Client, ResourceExt};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use self::queue::{Name, Queue};
-use self::repair::{Outcome, Repairer};
-use super::lease::{Leadership, leads, lost};
+use self::repair::{RepairOutcome, Repairer};
+use self::work_queue::{SessionKey, WorkQueue};
+use super::lease::{Leadership, is_leader, leadership_lost};
 use super::sessions::{PAGE, Sessions};
 use crate::core::settings::Settings;
 use crate::core::stored::backfill::Unparsable;
 use crate::metrics::{Metrics, ResultLabel};
 
 /// Sessions that are looked at again in a second, for the API server's sake: each takes a read, a write and an Event.
-const PER_SECOND: u32 = 50;
+const MAX_REPAIRS_PER_SECOND: u32 = 50;
 /// Before another look at a cluster that cannot be watched.
-const PAUSE: Duration = Duration::from_secs(10);
+const WATCH_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// What an operator may choose.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Clients {
     /// For reads and writes.
-    pub ask: Client,
+    pub requests: Client,
     /// For watches, on which nothing may happen for minutes.
     pub watch: Client,
 }
@@ -86,12 +86,12 @@ impl Backfill {
     /// Works whenever this process leads, until `stop`; whatever fails is tried again.
     pub async fn run(mut self, stop: CancellationToken) {
         self.metrics.backfill_enabled.set(1);
-        while self.leadership.wait_for(|until| leads(*until)).await.is_ok() {
+        while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             self.metrics.backfill_leading.set(1);
             let mut leadership = self.leadership.clone();
             let ended = tokio::select! {
-                ended = self.lead() => ended,
-                () = lost(&mut leadership) => Ok(()),
+                ended = self.run_as_leader() => ended,
+                () = leadership_lost(&mut leadership) => Ok(()),
                 () = stop.cancelled() => break,
             };
             self.metrics.backfill_leading.set(0);
@@ -100,7 +100,7 @@ impl Backfill {
                 self.metrics.backfill_watch_errors.inc();
                 tracing::error!(error = format!("{error:#}"), "cannot look after stored sessions; trying again");
                 tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
+                    () = tokio::time::sleep(WATCH_RETRY_DELAY) => {}
                     () = stop.cancelled() => break,
                 }
             }
@@ -109,30 +109,31 @@ impl Backfill {
     }
 
     /// Watches and repairs for as long as there are Sessions to be watched.
-    async fn lead(&self) -> anyhow::Result<()> {
-        let sessions = Sessions::discover(&self.clients.ask).await.context("looking for the definition of Sessions")?;
+    async fn run_as_leader(&self) -> anyhow::Result<()> {
+        let sessions =
+            Sessions::discover(&self.clients.requests).await.context("looking for the definition of Sessions")?;
         let sessions = sessions.context("the cluster has no Sessions (hobbyfarm.io/v1)")?;
         let mut events = self.events().await?;
         let mut repairer = Repairer::new(self, sessions);
-        let mut queue = Queue::default();
-        let mut pace = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
+        let mut queue = WorkQueue::default();
+        let mut pace = tokio::time::interval(Duration::from_secs(1) / MAX_REPAIRS_PER_SECOND);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.metrics.backfill_waiting.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
             tokio::select! {
-                event = events.next() => self.take_note(event.context("the watch has ended")?, &repairer, &mut queue)?,
+                event = events.next() => self.handle_event(event.context("the watch has ended")?, &repairer, &mut queue)?,
                 Some((name, attempts)) = queue.next() => {
                     pace.tick().await;
                     let outcome = repairer.repair(&name).await;
-                    self.count(&outcome);
+                    self.count_outcome(&outcome);
                     match outcome {
-                        Outcome::Repaired | Outcome::Nothing => {}
-                        Outcome::Early(delay) => queue.put(name, delay),
-                        Outcome::Outrun => queue.put(name, queue::FIRST_PAUSE),
-                        Outcome::Failed(error) => {
+                        RepairOutcome::Repaired | RepairOutcome::NothingToDo => {}
+                        RepairOutcome::TooYoung(delay) => queue.enqueue(name, delay),
+                        RepairOutcome::Conflict => queue.enqueue(name, work_queue::MIN_BACKOFF),
+                        RepairOutcome::Failed(error) => {
                             let (namespace, name_) = (&name.namespace, &name.name);
                             tracing::warn!(namespace, name = name_, attempts, error, "session not repaired; trying again");
-                            queue.put_again(name, attempts);
+                            queue.requeue(name, attempts);
                         }
                     }
                 }
@@ -154,21 +155,21 @@ impl Backfill {
         Ok(apis.into_iter().map(|api| watcher(api, config.clone()).default_backoff().boxed()).collect())
     }
 
-    fn take_note(
+    fn handle_event(
         &self,
         event: watcher::Result<Event<DynamicObject>>,
         repairer: &Repairer<'_>,
-        queue: &mut Queue,
+        queue: &mut WorkQueue,
     ) -> anyhow::Result<()> {
         match event {
-            Ok(Event::Apply(session) | Event::InitApply(session)) => match repairer.due(&session) {
-                Some(delay) => queue.put(Name::of(&session), delay),
-                None => queue.remove(&Name::of(&session)),
+            Ok(Event::Apply(session) | Event::InitApply(session)) => match repairer.delay_until_due(&session) {
+                Some(delay) => queue.enqueue(SessionKey::of(&session), delay),
+                None => queue.remove(&SessionKey::of(&session)),
             },
-            Ok(Event::Delete(session)) => queue.remove(&Name::of(&session)),
+            Ok(Event::Delete(session)) => queue.remove(&SessionKey::of(&session)),
             Ok(Event::Init | Event::InitDone) => {}
             // The definition is gone, or is another.
-            Err(error) if is_gone(&error) => return Err(error.into()),
+            Err(error) if is_not_found(&error) => return Err(error.into()),
             Err(error) => {
                 self.metrics.backfill_watch_errors.inc();
                 tracing::warn!(error = error.to_string(), "the watch on sessions was interrupted");
@@ -177,18 +178,18 @@ impl Backfill {
         Ok(())
     }
 
-    fn count(&self, outcome: &Outcome) {
+    fn count_outcome(&self, outcome: &RepairOutcome) {
         let result = match outcome {
-            Outcome::Repaired => "repaired",
-            Outcome::Outrun => "outrun",
-            Outcome::Failed(_) => "failed",
-            Outcome::Nothing | Outcome::Early(_) => return,
+            RepairOutcome::Repaired => "repaired",
+            RepairOutcome::Conflict => "outrun",
+            RepairOutcome::Failed(_) => "failed",
+            RepairOutcome::NothingToDo | RepairOutcome::TooYoung(_) => return,
         };
         self.metrics.backfill_sessions.get_or_create(&ResultLabel { result }).inc();
     }
 }
 
-fn is_gone(error: &watcher::Error) -> bool {
+fn is_not_found(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(kube::Error::Api(status))
@@ -199,7 +200,7 @@ fn is_gone(error: &watcher::Error) -> bool {
     }
 }
 
-impl Name {
+impl SessionKey {
     fn of(session: &DynamicObject) -> Self {
         Self { namespace: session.namespace().unwrap_or_default(), name: session.name_any() }
     }

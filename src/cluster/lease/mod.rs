@@ -14,26 +14,26 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::state::{Candidate, Record, Step};
+use self::state::{Candidate, LeaseAction, Record};
 use super::client::FIELD_MANAGER;
 
 /// How long the others wait for a leader that has fallen silent.
-pub const DURATION: Duration = Duration::from_secs(15);
+pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// How often those who wait look at the Lease.
-const LOOK: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for one answer of the API server; more of it and the renewal would come too late.
-const PATIENCE: Duration = Duration::from_secs(4);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Until when this process leads; `None` while it does not.
 pub type Leadership = watch::Receiver<Option<Instant>>;
 
 /// Whether the leadership lasts until after now.
-pub(super) fn leads(until: Option<Instant>) -> bool {
+pub(super) fn is_leader(until: Option<Instant>) -> bool {
     until.is_some_and(|until| Instant::now() < until)
 }
 
 /// Waits until the leadership has run out or was given up.
-pub(super) async fn lost(leadership: &mut Leadership) {
+pub(super) async fn leadership_lost(leadership: &mut Leadership) {
     loop {
         let until = *leadership.borrow_and_update();
         let Some(until) = until.filter(|until| Instant::now() < *until) else { return };
@@ -55,16 +55,21 @@ pub struct Lease {
 impl Lease {
     /// The Lease of this name and namespace; `identity` must be this process's alone.
     pub fn new(client: Client, namespace: &str, name: String, identity: String, clock: fn() -> Timestamp) -> Self {
-        Self { api: Api::namespaced(client, namespace), name, candidate: Candidate::new(identity, DURATION), clock }
+        Self {
+            api: Api::namespaced(client, namespace),
+            name,
+            candidate: Candidate::new(identity, LEASE_DURATION),
+            clock,
+        }
     }
 
     /// Tries to lead, and goes on leading, until `stop`; then the Lease is given back.
-    pub async fn keep(mut self, leadership: watch::Sender<Option<Instant>>, stop: CancellationToken) {
+    pub async fn run(mut self, leadership: watch::Sender<Option<Instant>>, stop: CancellationToken) {
         let mut last_error = String::new();
         loop {
-            let led = self.candidate.leads(Instant::now());
-            let round = tokio::time::timeout(PATIENCE, self.round()).await;
-            match round.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {PATIENCE:?}"))) {
+            let led = self.candidate.is_leader(Instant::now());
+            let round = tokio::time::timeout(REQUEST_TIMEOUT, self.reconcile()).await;
+            match round.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {REQUEST_TIMEOUT:?}"))) {
                 Ok(()) => last_error.clear(),
                 Err(error) => {
                     let error = format!("{error:#}");
@@ -74,46 +79,46 @@ impl Lease {
                     }
                 }
             }
-            let leads = self.candidate.leads(Instant::now());
+            let leads = self.candidate.is_leader(Instant::now());
             if leads != led {
                 let message = if leads { "leading" } else { "not leading any more" };
                 tracing::info!(lease = self.name, identity = self.candidate.identity(), "{message}");
             }
-            leadership.send_replace(self.candidate.leads_until());
-            let pause = if leads && last_error.is_empty() { self.candidate.renewal() } else { LOOK };
+            leadership.send_replace(self.candidate.leader_until());
+            let pause = if leads && last_error.is_empty() { self.candidate.renew_interval() } else { RETRY_INTERVAL };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => break,
             }
         }
         leadership.send_replace(None);
-        if self.candidate.leads(Instant::now()) {
+        if self.candidate.is_leader(Instant::now()) {
             // Else the next one waits for the end of the lease.
-            if matches!(tokio::time::timeout(PATIENCE, self.give_back()).await, Ok(Ok(()))) {
+            if matches!(tokio::time::timeout(REQUEST_TIMEOUT, self.release()).await, Ok(Ok(()))) {
                 tracing::info!(lease = self.name, "the lease is given back");
             }
         }
     }
 
-    async fn round(&mut self) -> anyhow::Result<()> {
+    async fn reconcile(&mut self) -> anyhow::Result<()> {
         let object = self.api.get_opt(&self.name).await?;
         let record = object.as_ref().map(record);
         let asked = Instant::now();
-        let result = match self.candidate.look(record, asked) {
-            Step::Wait => return Ok(()),
-            Step::Create => self.api.create(&params(), &self.object(None, true)).await,
-            Step::Take(_) => self.api.replace(&self.name, &params(), &self.object(object, true)).await,
-            Step::Renew(_) => self.api.replace(&self.name, &params(), &self.object(object, false)).await,
+        let result = match self.candidate.observe(record, asked) {
+            LeaseAction::Wait => return Ok(()),
+            LeaseAction::Create => self.api.create(&params(), &self.object(None, true)).await,
+            LeaseAction::Take(_) => self.api.replace(&self.name, &params(), &self.object(object, true)).await,
+            LeaseAction::Renew(_) => self.api.replace(&self.name, &params(), &self.object(object, false)).await,
         };
         match result {
-            Ok(_) => self.candidate.succeeded(asked),
-            Err(kube::Error::Api(status)) if status.code == 409 => self.candidate.was_outrun(),
+            Ok(_) => self.candidate.on_renewed(asked),
+            Err(kube::Error::Api(status)) if status.code == 409 => self.candidate.on_conflict(),
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    async fn give_back(&self) -> kube::Result<()> {
+    async fn release(&self) -> kube::Result<()> {
         let Some(mut object) = self.api.get_opt(&self.name).await? else { return Ok(()) };
         let spec = object.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() == Some(self.candidate.identity()) {
@@ -150,7 +155,7 @@ fn record(object: &Object) -> Record {
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
     Record {
         holder: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default(),
-        duration: seconds.map_or(DURATION, Duration::from_secs),
+        duration: seconds.map_or(LEASE_DURATION, Duration::from_secs),
         version: object.metadata.resource_version.clone().unwrap_or_default(),
     }
 }

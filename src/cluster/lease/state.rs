@@ -19,7 +19,7 @@ pub struct Record {
 
 /// What to do about the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum LeaseAction {
     /// There is none: make it.
     Create,
     /// Nobody leads: write oneself into this version.
@@ -56,24 +56,24 @@ impl Candidate {
     }
 
     /// How often a leader renews.
-    pub fn renewal(&self) -> Duration {
+    pub fn renew_interval(&self) -> Duration {
         self.duration / 3
     }
 
     /// Until when it may act as the leader.
-    pub const fn leads_until(&self) -> Option<Instant> {
+    pub const fn leader_until(&self) -> Option<Instant> {
         self.until
     }
 
     /// Looks at the Lease, or at its absence.
-    pub fn look(&mut self, record: Option<Record>, now: Instant) -> Step {
+    pub fn observe(&mut self, record: Option<Record>, now: Instant) -> LeaseAction {
         let Some(record) = record else {
             self.seen = None;
-            return Step::Create;
+            return LeaseAction::Create;
         };
         let version = record.version.clone();
         if record.holder == self.identity {
-            return Step::Renew(version);
+            return LeaseAction::Renew(version);
         }
         self.until = None;
         let since = match &self.seen {
@@ -82,21 +82,21 @@ impl Candidate {
         };
         let over = record.holder.is_empty() || now.duration_since(since) >= record.duration;
         self.seen = Some((record, since));
-        if over { Step::Take(version) } else { Step::Wait }
+        if over { LeaseAction::Take(version) } else { LeaseAction::Wait }
     }
 
-    /// A step other than [`Step::Wait`], asked for at `asked`, was carried out.
-    pub fn succeeded(&mut self, asked: Instant) {
+    /// A step other than [`LeaseAction::Wait`], asked for at `asked`, was carried out.
+    pub fn on_renewed(&mut self, asked: Instant) {
         self.until = Some(asked + self.duration * 2 / 3);
     }
 
     /// Somebody else was faster.
-    pub fn was_outrun(&mut self) {
+    pub fn on_conflict(&mut self) {
         self.until = None;
     }
 
     /// Whether it may act as the leader.
-    pub fn leads(&self, now: Instant) -> bool {
+    pub fn is_leader(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)
     }
 }
@@ -107,7 +107,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Candidate, Record, Step};
+    use super::{Candidate, LeaseAction, Record};
 
     const LEASE: Duration = Duration::from_secs(15);
 
@@ -121,44 +121,44 @@ mod tests {
 
     #[test]
     fn without_a_lease_one_is_made() {
-        assert_eq!(candidate("a").look(None, Instant::now()), Step::Create);
+        assert_eq!(candidate("a").observe(None, Instant::now()), LeaseAction::Create);
     }
 
     #[test]
     fn a_lease_that_was_given_back_is_taken_at_once() {
-        assert_eq!(candidate("a").look(Some(record("", "7")), Instant::now()), Step::Take("7".to_owned()));
+        assert_eq!(candidate("a").observe(Some(record("", "7")), Instant::now()), LeaseAction::Take("7".to_owned()));
     }
 
     #[test]
     fn a_leader_that_falls_silent_is_followed_after_the_duration_of_its_lease() {
         let (mut a, start) = (candidate("a"), Instant::now());
-        assert_eq!(a.look(Some(record("b", "1")), start), Step::Wait);
-        assert_eq!(a.look(Some(record("b", "1")), start + Duration::from_millis(14_999)), Step::Wait);
-        assert_eq!(a.look(Some(record("b", "1")), start + LEASE), Step::Take("1".to_owned()));
+        assert_eq!(a.observe(Some(record("b", "1")), start), LeaseAction::Wait);
+        assert_eq!(a.observe(Some(record("b", "1")), start + Duration::from_millis(14_999)), LeaseAction::Wait);
+        assert_eq!(a.observe(Some(record("b", "1")), start + LEASE), LeaseAction::Take("1".to_owned()));
     }
 
     #[test]
     fn a_leader_that_renews_is_not_followed() {
         let (mut a, start) = (candidate("a"), Instant::now());
         for round in 0..10 {
-            assert_eq!(a.look(Some(record("b", &round.to_string())), start + LEASE * round), Step::Wait);
+            assert_eq!(a.observe(Some(record("b", &round.to_string())), start + LEASE * round), LeaseAction::Wait);
         }
     }
 
     #[test]
     fn a_leader_that_cannot_renew_stops_before_others_may_begin() {
         let (mut a, start) = (candidate("a"), Instant::now());
-        a.succeeded(start);
-        assert!(a.leads(start + Duration::from_millis(9_999)));
-        assert!(!a.leads(start + LEASE * 2 / 3));
+        a.on_renewed(start);
+        assert!(a.is_leader(start + Duration::from_millis(9_999)));
+        assert!(!a.is_leader(start + LEASE * 2 / 3));
     }
 
     #[test]
     fn a_leader_that_finds_another_name_in_the_lease_stops_at_once() {
         let (mut a, start) = (candidate("a"), Instant::now());
-        a.succeeded(start);
-        assert_eq!(a.look(Some(record("b", "2")), start), Step::Wait);
-        assert!(!a.leads(start));
+        a.on_renewed(start);
+        assert_eq!(a.observe(Some(record("b", "2")), start), LeaseAction::Wait);
+        assert!(!a.is_leader(start));
     }
 
     /// What a candidate does in one round, after a time: whether its request gets through, and how long the answer takes.
@@ -189,17 +189,17 @@ mod tests {
                 now += Duration::from_millis(pause);
                 let seen = stored.clone();
                 let candidate = &mut candidates[who];
-                let step = candidate.look(seen.clone(), now);
+                let step = candidate.observe(seen.clone(), now);
                 let asked = now;
                 now += Duration::from_millis(travel);
-                if step != Step::Wait && stored == seen {
+                if step != LeaseAction::Wait && stored == seen {
                     version += 1;
                     stored = Some(record(candidate.identity(), &version.to_string()));
                     if !lost {
-                        candidate.succeeded(asked);
+                        candidate.on_renewed(asked);
                     }
                 }
-                let leaders = candidates.iter().filter(|candidate| candidate.leads(now)).count();
+                let leaders = candidates.iter().filter(|candidate| candidate.is_leader(now)).count();
                 prop_assert!(leaders <= 1, "{leaders} at once: {candidates:?}");
             }
         }

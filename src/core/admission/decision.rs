@@ -31,12 +31,12 @@ pub enum Verdict {
     /// The request may go on.
     Allow,
     /// The request is refused.
-    Deny(Refusal),
+    Deny(Denial),
 }
 
 /// What the client is told about a denial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Denial {
     /// One line for a person, under 500 characters.
     pub message: String,
     /// The faulty fields; empty when the writer is the fault.
@@ -68,7 +68,7 @@ impl Decision {
         }
     }
 
-    pub(super) fn deny(&mut self, refusal: Refusal) {
+    pub(super) fn deny(&mut self, refusal: Denial) {
         if self.mode == Mode::Warn {
             self.warnings.extend(would_be_refused(&refusal));
         }
@@ -77,7 +77,7 @@ impl Decision {
 }
 
 /// What `--mode warn` tells the client in place of a refusal.
-fn would_be_refused(refusal: &Refusal) -> Vec<String> {
+fn would_be_refused(refusal: &Denial) -> Vec<String> {
     let warning = |text: &dyn std::fmt::Display| format!("allowed by --mode warn, would be refused: {text}");
     if refusal.causes.is_empty() {
         return vec![warning(&refusal.message)];

@@ -20,12 +20,12 @@ const ADVICE: &str =
 
 /// The parts of refusals that are the same for every writer and object.
 #[derive(Debug, Clone)]
-pub(in crate::core) struct Reasons {
+pub(in crate::core) struct DenialReasons {
     impersonation: String,
     manual: String,
 }
 
-impl Reasons {
+impl DenialReasons {
     /// Those under these settings.
     pub(in crate::core) fn new(settings: &Settings) -> Self {
         let impersonation = "a HobbyFarm user name without a uid is somebody impersonating it (kubectl --as)";
@@ -40,7 +40,7 @@ impl Reasons {
 }
 
 /// Why the writer is refused.
-pub(in crate::core) fn refusal(review: &Review<'_>, rule: Rule, reasons: &Reasons) -> String {
+pub(in crate::core) fn writer_denied(review: &Review<'_>, rule: Rule, reasons: &DenialReasons) -> String {
     let user = quote(&review.user_info.username, LONGEST_USER);
     let what = match (rule, review.operation_name(), review.is_status()) {
         (Rule::ManualCreate, ..) | (_, "CREATE", _) => "create Session",
@@ -66,7 +66,7 @@ fn accounts(settings: &Settings) -> String {
 }
 
 /// The line above the causes: all of them as far as there is room, by their fields alone where there is none.
-pub(in crate::core) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String {
+pub(in crate::core) fn object_invalid(review: &Review<'_>, causes: &[Cause]) -> String {
     let mut message = format!("Session {} is invalid: ", review.object_name());
     let longest = message.len() + LONGEST_INVALID;
     for (index, cause) in causes.iter().enumerate() {
@@ -79,7 +79,7 @@ pub(in crate::core) fn invalid(review: &Review<'_>, causes: &[Cause]) -> String 
 }
 
 /// What a break-glass writer is told.
-pub(in crate::core) fn break_glass(review: &Review<'_>) -> String {
+pub(in crate::core) fn break_glass_warning(review: &Review<'_>) -> String {
     let user = quote(&review.user_info.username, LONGEST_USER);
     format!("break-glass: user {user} writes a Session that HobbyFarm manages; this is on record")
 }

@@ -55,7 +55,7 @@ pub fn normalize(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, no
 }
 
 /// As [`normalize`], but a time that cannot be read gets the default of a missing one.
-pub fn mend(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, now: Instant) -> Vec<Edit> {
+pub fn repair(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, now: Instant) -> Vec<Edit> {
     Normalizer { session, dialect, timeouts, now, replace: true, edits: Vec::new() }.edits()
 }
 
@@ -131,7 +131,7 @@ impl Normalizer<'_> {
     fn times(&mut self, finished: Option<bool>) {
         let (session, now) = (self.session, self.now);
         let start = self.time(Field::StartTime, || {
-            let time_of = |value: Scalar<'_>| as_time(&value).map(|(_, time)| time);
+            let time_of = |value: Scalar<'_>| parse_known(&value).map(|(_, time)| time);
             let begun = time_of(session.metadata("creationTimestamp")).unwrap_or(now);
             Some(time_of(session.field(Field::EndTime)).map_or(begun, |end| begun.min(end)))
         });
@@ -148,10 +148,10 @@ impl Normalizer<'_> {
             self.set_time(field, &current, time);
             return Some(time);
         }
-        if let Some(time) = in_layout(&current, self.dialect) {
+        if let Some(time) = parse_own(&current, self.dialect) {
             return Some(time);
         }
-        let (_, time) = as_time(&current)?;
+        let (_, time) = parse_known(&current)?;
         self.set_time(field, &current, time);
         Some(time)
     }
@@ -173,19 +173,19 @@ impl Normalizer<'_> {
             _ => false,
         };
         if !unchanged {
-            self.edits.push(Edit { field, value, rewritten: (!current.is_empty()).then(|| describe(current)) });
+            self.edits.push(Edit { field, value, rewritten: (!current.is_empty()).then(|| describe_value(current)) });
         }
     }
 }
 
 /// A value as text and the time that it means in any of the known layouts, blanks around it put aside.
-pub fn as_time<'a>(value: &'a Scalar<'_>) -> Option<(&'a str, Instant)> {
+pub fn parse_known<'a>(value: &'a Scalar<'_>) -> Option<(&'a str, Instant)> {
     let Scalar::Text(text) = value else { return None };
     Some((text, parse_any(text.trim())?))
 }
 
 /// The time that a value means as HobbyFarm reads it.
-fn in_layout(value: &Scalar<'_>, dialect: Dialect) -> Option<Instant> {
+fn parse_own(value: &Scalar<'_>, dialect: Dialect) -> Option<Instant> {
     let Scalar::Text(text) = value else { return None };
     Layout::of(dialect).parse(text)
 }
@@ -193,11 +193,11 @@ fn in_layout(value: &Scalar<'_>, dialect: Dialect) -> Option<Instant> {
 /// Whether there is a value here of which no time can be made that the dialect's layout can hold.
 pub fn is_unparsable(value: &Scalar<'_>, dialect: Dialect) -> bool {
     let fits = |time| Layout::of(dialect).format(time).is_some();
-    in_layout(value, dialect).is_none() && !value.is_empty() && !as_time(value).is_some_and(|(_, time)| fits(time))
+    parse_own(value, dialect).is_none() && !value.is_empty() && !parse_known(value).is_some_and(|(_, time)| fits(time))
 }
 
 /// A value for a message.
-pub fn describe(value: &Scalar<'_>) -> String {
+pub fn describe_value(value: &Scalar<'_>) -> String {
     match value {
         Scalar::Absent => "null".to_owned(),
         Scalar::Bool(flag) => flag.to_string(),

@@ -5,25 +5,25 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use kube::core::admission::Operation;
 
-use crate::core::admission::decision::{Decision, Refusal, Verdict};
-use crate::core::admission::message::{self, Reasons};
+use crate::core::admission::decision::{Decision, Denial, Verdict};
+use crate::core::admission::message::{self, DenialReasons};
 use crate::core::admission::normalize::{Edit, Timeouts, normalize};
 use crate::core::admission::review::{Object, Review, ReviewError, Webhook};
 use crate::core::admission::rule::Rule;
 use crate::core::admission::validate;
 use crate::core::requester::Requester;
-use crate::core::session::{Session, Status, dialect};
+use crate::core::session::{Session, Status, detect_dialect};
 use crate::core::settings::{Dialect, Impersonation, Invariants, Settings};
 
 /// The configured policy. Immutable; one is shared by all requests.
 #[derive(Debug, Clone)]
 pub struct Policy {
     settings: Settings,
-    reasons: Reasons,
+    reasons: DenialReasons,
 }
 
 /// The objects of a `CREATE` or `UPDATE`.
-struct Write<'r, 'a> {
+struct SessionWrite<'r, 'a> {
     object: Cow<'r, Session<'a>>,
     old: Option<Cow<'r, Session<'a>>>,
 }
@@ -31,7 +31,7 @@ struct Write<'r, 'a> {
 impl Policy {
     /// A policy with these settings.
     pub fn new(settings: Settings) -> Self {
-        Self { reasons: Reasons::new(&settings), settings }
+        Self { reasons: DenialReasons::new(&settings), settings }
     }
 
     /// The settings it was made with.
@@ -44,8 +44,8 @@ impl Policy {
         if !matches!(review.operation, Operation::Create | Operation::Update) || !review.is_about_sessions() {
             return Ok(self.allow(Rule::NotGuarded));
         }
-        let write = Write::read(review)?;
-        let rule = self.door(review, &write);
+        let write = SessionWrite::read(review)?;
+        let rule = self.decide_writer(review, &write);
         let mut decision = self.allow(rule);
         decision.break_glass = rule == Rule::BreakGlass;
         match webhook {
@@ -69,7 +69,7 @@ impl Policy {
     }
 
     /// The table of who may write. The first rule that holds wins.
-    fn door(&self, review: &Review<'_>, write: &Write<'_, '_>) -> Rule {
+    fn decide_writer(&self, review: &Review<'_>, write: &SessionWrite<'_, '_>) -> Rule {
         let requester = Requester::parse(&review.user_info.username);
         if self.is_hobbyfarm(&requester) {
             let impersonated = review.user_info.uid.is_empty() && self.settings.impersonation == Impersonation::Deny;
@@ -80,12 +80,16 @@ impl Policy {
         }
         let Some(old) = &write.old else { return Rule::ManualCreate };
         let changes = write.object.changes_since(old);
-        if changes.are_none() {
+        if changes.is_empty() {
             Rule::NoChange
-        } else if changes.are_housekeeping() && self.settings.housekeepers.iter().any(|known| known.matches(&requester))
+        } else if changes.are_garbage_collection()
+            && self.settings.housekeepers.iter().any(|known| known.matches(&requester))
         {
             Rule::Housekeeping
-        } else if changes.are_finalizers() && old.is_being_deleted() && write.object.only_lost_finalizers_since(old) {
+        } else if changes.are_finalizers_only()
+            && old.is_being_deleted()
+            && write.object.only_lost_finalizers_since(old)
+        {
             Rule::Release
         } else if review.is_status() {
             Rule::ManualStatusEdit
@@ -105,13 +109,13 @@ impl Policy {
             || user.groups.contain_any(&self.settings.break_glass_groups)
     }
 
-    fn dialect(&self, write: &Write<'_, '_>) -> Dialect {
-        self.settings.dialect.unwrap_or_else(|| dialect(&write.object, write.old.as_deref()))
+    fn dialect(&self, write: &SessionWrite<'_, '_>) -> Dialect {
+        self.settings.dialect.unwrap_or_else(|| detect_dialect(&write.object, write.old.as_deref()))
     }
 
     /// Repairs what HobbyFarm or break-glass writes. An update of metadata alone, or of an object that is being deleted,
     /// is left alone: a repair would turn the garbage collector's update into an edit.
-    fn mutate(&self, write: &Write<'_, '_>, now: Timestamp, decision: &mut Decision) {
+    fn mutate(&self, write: &SessionWrite<'_, '_>, now: Timestamp, decision: &mut Decision) {
         let metadata_only = || write.old.as_ref().is_some_and(|old| !write.object.changes_since(old).beyond_metadata);
         if !decision.rule.is_trusted() || write.object.is_being_deleted() || metadata_only() {
             return;
@@ -122,16 +126,16 @@ impl Policy {
         decision.warnings = decision.edits.iter().filter_map(Edit::warning).collect();
     }
 
-    fn validate(&self, review: &Review<'_>, write: &Write<'_, '_>, decision: &mut Decision) {
+    fn validate(&self, review: &Review<'_>, write: &SessionWrite<'_, '_>, decision: &mut Decision) {
         if decision.rule.is_manual() {
-            let message = message::refusal(review, decision.rule, &self.reasons);
-            return decision.deny(Refusal { message, causes: Vec::new() });
+            let message = message::writer_denied(review, decision.rule, &self.reasons);
+            return decision.deny(Denial { message, causes: Vec::new() });
         }
         if !decision.rule.is_trusted() {
             return;
         }
         if decision.break_glass {
-            decision.warnings.push(message::break_glass(review));
+            decision.warnings.push(message::break_glass_warning(review));
         }
         let old = write.old.as_deref();
         let dialect = self.dialect(write);
@@ -149,8 +153,8 @@ impl Policy {
         }
         if let Some(first) = causes.first() {
             decision.rule = first.rule;
-            let message = message::invalid(review, &causes);
-            decision.deny(Refusal { message, causes });
+            let message = message::object_invalid(review, &causes);
+            decision.deny(Denial { message, causes });
         }
     }
 }
@@ -167,7 +171,7 @@ impl Rule {
     }
 }
 
-impl<'r, 'a> Write<'r, 'a> {
+impl<'r, 'a> SessionWrite<'r, 'a> {
     fn read(review: &'r Review<'a>) -> Result<Self, ReviewError> {
         let operation = review.operation_name();
         let read = |field: &'static str, object: &'r Option<Object<'a>>| match object {

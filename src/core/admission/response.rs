@@ -6,7 +6,7 @@ use kube::core::admission::{META_API_VERSION_V1, META_KIND};
 use kube::core::response::reason;
 use serde::Serialize;
 
-use crate::core::admission::decision::{Cause, Decision, Refusal, Verdict};
+use crate::core::admission::decision::{Cause, Decision, Denial, Verdict};
 use crate::core::admission::patch;
 use crate::core::admission::review::Review;
 use crate::core::settings::Mode;
@@ -123,7 +123,7 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Code and reason are both set: the API server turns a lone message into a 400.
-fn failure<'a>(review: &'a Review<'_>, refusal: &'a Refusal) -> Failure<'a> {
+fn failure<'a>(review: &'a Review<'_>, refusal: &'a Denial) -> Failure<'a> {
     let (code, reason) = if refusal.causes.is_empty() { (403, reason::FORBIDDEN) } else { (422, reason::INVALID) };
     let error =
         |cause: &'a Cause| FieldError { reason: "FieldValueInvalid", message: &cause.message, field: cause.field };

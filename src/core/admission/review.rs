@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::core::session::Session;
-use crate::core::text::{one_line, quote};
+use crate::core::text::{quote, sanitize_line};
 
 /// The API group of HobbyFarm's resources.
 pub const GROUP: &str = "hobbyfarm.io";
@@ -175,7 +175,7 @@ impl Groups<'_> {
 #[derive(Debug, Error)]
 pub enum ReviewError {
     /// The body is no JSON, or lacks what a review must have.
-    #[error("the body is no readable AdmissionReview: {}", short(.0))]
+    #[error("the body is no readable AdmissionReview: {}", parser_message(.0))]
     Unreadable(#[from] serde_json::Error),
     /// Some other JSON document.
     #[error("expected kind AdmissionReview, got {}", quote(.0, LONGEST_QUOTE))]
@@ -191,7 +191,7 @@ pub enum ReviewError {
     #[error("the AdmissionReview has no request")]
     NoRequest,
     /// A request whose object cannot be read.
-    #[error("request.{field} is no readable object: {}", short(.source))]
+    #[error("request.{field} is no readable object: {}", parser_message(.source))]
     Object {
         /// `object` or `oldObject`.
         field: &'static str,
@@ -215,10 +215,10 @@ const LONGEST_QUOTE: usize = 60;
 pub(in crate::core) const LONGEST_OBJECT: usize = 100;
 
 /// What a parser said, without the value that it found (it may be an access code), cut to a length that no client decides.
-fn short(error: &serde_json::Error) -> String {
+fn parser_message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let expected = text.split_once(", expected ").map(|(_, expected)| format!("expected {expected}"));
-    one_line(expected.as_deref().unwrap_or(&text), 200).into_owned()
+    sanitize_line(expected.as_deref().unwrap_or(&text), 200).into_owned()
 }
 
 #[derive(Deserialize)]

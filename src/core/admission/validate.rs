@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::core::admission::decision::Cause;
-use crate::core::admission::normalize::{as_time, describe, is_unparsable};
+use crate::core::admission::normalize::{describe_value, is_unparsable, parse_known};
 use crate::core::admission::rule::Rule;
 use crate::core::session::raw_object::{FALSE_WORDS, Scalar, TRUE_WORDS};
 use crate::core::session::timestamp::{Instant, Layout};
@@ -29,7 +29,7 @@ pub fn status(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect)
 
 /// The invariants of a Session's life that the update breaks.
 pub fn invariants(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> Vec<Cause> {
-    let start = |session: &Session<'_>| time(session, Field::StartTime).map(|time| as_fine(time, dialect));
+    let start = |session: &Session<'_>| time(session, Field::StartTime).map(|time| to_stored_precision(time, dialect));
     let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
     let broken = [
         (
@@ -62,7 +62,7 @@ pub fn invariants(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> 
 }
 
 fn time(session: &Session<'_>, field: Field) -> Option<Instant> {
-    as_time(&session.field(field)).map(|(_, time)| time)
+    parse_known(&session.field(field)).map(|(_, time)| time)
 }
 
 fn bad_flag(field: Field, value: &Scalar<'_>) -> Option<Cause> {
@@ -72,7 +72,7 @@ fn bad_flag(field: Field, value: &Scalar<'_>) -> Option<Cause> {
         field: field.path(),
         message: format!(
             "{} is no boolean; accepted are true and false, also written as one of {} or {}",
-            describe(value),
+            describe_value(value),
             TRUE_WORDS.join(" "),
             FALSE_WORDS.join(" ")
         ),
@@ -86,14 +86,14 @@ fn bad_time(field: Field, value: &Scalar<'_>, dialect: Dialect) -> Option<Cause>
         message: format!(
             "{} is no time that HobbyFarm can read; accepted is the layout \"{}\", an RFC 3339 time such as \
              2006-01-02T15:04:05Z, or nothing",
-            describe(value),
+            describe_value(value),
             Layout::of(dialect).reference()
         ),
     })
 }
 
 /// As finely as the dialect writes times down: a repair cuts the rest off, which must not count as a change.
-fn as_fine(time: Instant, dialect: Dialect) -> Instant {
+fn to_stored_precision(time: Instant, dialect: Dialect) -> Instant {
     match dialect {
         Dialect::Documented => time,
         Dialect::Gargantua => time.whole_seconds(),
@@ -101,16 +101,16 @@ fn as_fine(time: Instant, dialect: Dialect) -> Instant {
 }
 
 fn end_before_start(object: &Session<'_>, dialect: Dialect) -> Option<Cause> {
-    let [start, end] =
-        [Field::StartTime, Field::EndTime].map(|field| time(object, field).map(|time| as_fine(time, dialect)));
+    let [start, end] = [Field::StartTime, Field::EndTime]
+        .map(|field| time(object, field).map(|time| to_stored_precision(time, dialect)));
     (end? < start?).then(|| Cause {
         rule: Rule::EndBeforeStart,
         field: Field::EndTime.path(),
         message: format!(
             "{} is before {} {}; accepted is the same time or a later one",
-            describe(&object.field(Field::EndTime)),
+            describe_value(&object.field(Field::EndTime)),
             Field::StartTime.path(),
-            describe(&object.field(Field::StartTime))
+            describe_value(&object.field(Field::StartTime))
         ),
     })
 }

@@ -7,7 +7,7 @@ use super::certificate_facts::{CaBundle, CertificateInfo, ClockReading, Presente
 use super::client_config::{InstallationNames, WebhookTarget, webhook_target};
 use super::entries::entries_of;
 use super::observation::{Observation, Unobservable};
-use crate::core::installation::{Kind, SERVICE};
+use crate::core::installation::{ConfigurationKind, SERVICE};
 use crate::core::settings::{Dialect, Settings};
 
 /// All that the checks know.
@@ -51,19 +51,19 @@ pub struct Facts {
 
 impl Facts {
     /// The configuration of this kind.
-    pub(super) const fn configuration(&self, kind: Kind) -> &Observation<Value> {
+    pub(super) const fn configuration(&self, kind: ConfigurationKind) -> &Observation<Value> {
         let [mutating, validating] = &self.configurations;
         match kind {
-            Kind::Mutating => mutating,
-            Kind::Validating => validating,
+            ConfigurationKind::Mutating => mutating,
+            ConfigurationKind::Validating => validating,
         }
     }
 
     /// The entries of both configurations.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (Kind, &Value)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (ConfigurationKind, &Value)> {
         let of =
             |kind| self.configuration(kind).found().into_iter().flat_map(entries_of).map(move |entry| (kind, entry));
-        Kind::ALL.into_iter().flat_map(of)
+        ConfigurationKind::ALL.into_iter().flat_map(of)
     }
 
     /// The Service or URL that the entries call.
@@ -82,7 +82,7 @@ impl Facts {
     }
 
     /// The command that edits a field of a configuration's entries.
-    pub(super) fn edit_command(&self, kind: Kind, field: &str) -> String {
+    pub(super) fn edit_command(&self, kind: ConfigurationKind, field: &str) -> String {
         format!("kubectl edit {} {}: {field}", kind.resource(), self.names.configuration)
     }
 

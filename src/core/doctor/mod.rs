@@ -37,8 +37,8 @@
 //!
 //! A variant of [`CheckId`] (its kebab-case name is printed), a file of that name in `checks/` with
 //! `check(&Facts, &mut Report)`, a line in `checks/mod.rs` where it belongs in the order, a fact in [`Facts`] and its
-//! reader in `src/cluster/doctor`, and a fault that it finds in `tests/doctor/faults.rs`. `tests/doctor` fails when the file
-//! or the fault is missing.
+//! reader in `src/cluster/doctor`, and a fault that it finds in `tests/doctor/faults.rs`. A test fails when the
+//! file is missing.
 
 mod certificate_facts;
 mod check;

@@ -6,11 +6,11 @@
 
 use serde_json::{Value, json};
 
-use crate::core::admission::message::{LONGEST_USER, Reasons};
+use crate::core::admission::message::{DenialReasons, LONGEST_USER};
 use crate::core::admission::review::{GROUP, LONGEST_OBJECT};
 use crate::core::admission::rule::Rule;
 use crate::core::installation::{CONFIGURATION, OPERATIONS, RESOURCES};
-use crate::core::policy_twin::cel::{self, Validation, literal};
+use crate::core::policy_twin::cel::{self, Validation, string_literal};
 use crate::core::settings::{Mode, Settings};
 
 /// The name of both objects: that of the webhook configurations that they stand beside.
@@ -28,7 +28,7 @@ fn policy(settings: &Settings) -> Value {
     let variables: Vec<_> = cel::variables(settings)
         .into_iter()
         .map(|variable| (variable.name, variable.expression))
-        .chain(shown())
+        .chain(message_variables())
         .map(|(name, expression)| json!({"name": name, "expression": expression}))
         .collect();
     let validations: Vec<_> = cel::validations().iter().map(|validation| refusing(validation, settings)).collect();
@@ -78,52 +78,55 @@ fn object(kind: &str, spec: &Value) -> Value {
 
 /// A rule that refuses, with its message twice: the API server shows the shorter one when it cannot make the other.
 fn refusing(validation: &Validation, settings: &Settings) -> Value {
-    let (rule, reasons) = (validation.rule, Reasons::new(settings));
+    let (rule, reasons) = (validation.rule, DenialReasons::new(settings));
     let reason = reasons.of(rule);
     json!({
         "expression": validation.expression,
         "message": format!("{rule}: {reason}"),
         "messageExpression": format!(
-            "{} + variables.writer + ' may not ' + variables.deed + ' ' + variables.target + {}",
-            literal(&format!("{rule}: user ")),
-            literal(&format!(": {reason}"))
+            "{} + variables.writer + ' may not ' + variables.action + ' ' + variables.target + {}",
+            string_literal(&format!("{rule}: user ")),
+            string_literal(&format!(": {reason}"))
         ),
         "reason": "Forbidden",
     })
 }
 
 /// Who does what to which object, for the messages alone.
-fn shown() -> [(&'static str, String); 4] {
+fn message_variables() -> [(&'static str, String); 4] {
     let name = "(has(request.namespace) ? request.namespace : '') + '/' + \
                 (has(request.name) && request.name != '' ? request.name : '(generated name)')";
-    let deed = "request.operation == 'CREATE' ? 'create Session' : \
+    let action = "request.operation == 'CREATE' ? 'create Session' : \
                 variables.subresource == 'status' ? 'edit the status of Session' : 'edit Session'";
     [
-        ("writer", quoted("variables.user", LONGEST_USER)),
-        ("deed", deed.to_owned()),
+        ("writer", quoted_if_plain("variables.user", LONGEST_USER)),
+        ("action", action.to_owned()),
         ("name", name.to_owned()),
-        ("target", quoted("variables.name", LONGEST_OBJECT)),
+        ("target", quoted_if_plain("variables.name", LONGEST_OBJECT)),
     ]
 }
 
 /// A text from the request in quotes. CEL has no function that escapes, so one that would need it, or is too long, is not
 /// shown: quotes, backslashes, brackets, `%` (HobbyFarm takes messages for format strings), and all beyond ASCII.
-fn quoted(text: &str, longest: usize) -> String {
-    let plain = literal(&format!("^[ !#$&-Z^-~]{{0,{longest}}}$"));
+fn quoted_if_plain(text: &str, longest: usize) -> String {
+    let plain = string_literal(&format!("^[ !#$&-Z^-~]{{0,{longest}}}$"));
     format!("{text}.matches({plain}) ? '\"' + {text} + '\"' : 'with a name that cannot be shown here'")
 }
 
 /// What the webhook's own answers carry, under the name of the policy. An empty value is left out.
 fn annotations(mode: Mode) -> Vec<Value> {
-    let refusing = cel::validations().map(|validation| literal(validation.rule.name())).join(", ");
+    let refusing = cel::validations().map(|validation| string_literal(validation.rule.name())).join(", ");
     let annotation = |key: &str, expression: String| json!({"key": key, "valueExpression": expression});
     let mut annotations = vec![
         annotation("rule", "variables.rule".to_owned()),
         annotation("decision", format!("variables.rule in [{refusing}] ? 'deny' : 'allow'")),
-        annotation("break-glass", format!("variables.rule == {} ? 'true' : ''", literal(Rule::BreakGlass.name()))),
+        annotation(
+            "break-glass",
+            format!("variables.rule == {} ? 'true' : ''", string_literal(Rule::BreakGlass.name())),
+        ),
     ];
     if mode != Mode::Enforce {
-        annotations.push(annotation("mode", literal(mode.name())));
+        annotations.push(annotation("mode", string_literal(mode.name())));
     }
     annotations
 }

@@ -1,7 +1,7 @@
 //! The table of who may write, a second time: as CEL expressions that a `ValidatingAdmissionPolicy` can carry.
 //!
 //! [`crate::core::admission::policy`] is the one that decides. This one is written from the contract, not from that code, so that each can
-//! be held against the other, and so that the door stays closed where no webhook answers. It needs Kubernetes 1.30 (the
+//! be held against the other, and so that the write guard holds where no webhook answers. It needs Kubernetes 1.30 (the
 //! `variables` of a policy) and nothing that is not in CEL's own library: no optionals, no extension functions.
 //!
 //! What the API server leaves out of a request when it is empty (`userInfo.uid`, `subResource`) is asked for with `has`
@@ -49,18 +49,18 @@ pub fn variables(settings: &Settings) -> Vec<Variable> {
         ("breakGlass", break_glass(settings)),
         ("housekeeper", housekeeper(&settings.housekeepers)),
     ];
-    let what = WHAT.map(|(name, expression)| (name, expression.to_owned()));
-    let all = who.into_iter().chain(what).chain([("rule", LADDER.to_owned())]);
+    let what = CHANGE.map(|(name, expression)| (name, expression.to_owned()));
+    let all = who.into_iter().chain(what).chain([("rule", RULE.to_owned())]);
     all.map(|(name, expression)| Variable { name, expression }).collect()
 }
 
 /// One validation for each rule that refuses; a request passes when all are true.
 pub fn validations() -> [Validation; 4] {
-    REFUSING.map(|rule| Validation { rule, expression: format!("variables.rule != {}", literal(rule.name())) })
+    REFUSING.map(|rule| Validation { rule, expression: format!("variables.rule != {}", string_literal(rule.name())) })
 }
 
 /// What the request does. `null` counts as absent, for a whole part and for an entry of the metadata.
-const WHAT: [(&str, &str); 8] = [
+const CHANGE: [(&str, &str); 8] = [
     ("update", "variables.guarded && request.operation == 'UPDATE'"),
     ("new", "variables.update ? dyn(object) : dyn({'metadata': {}})"),
     ("old", "variables.update ? dyn(oldObject) : dyn({'metadata': {}})"),
@@ -90,7 +90,7 @@ const WHAT: [(&str, &str); 8] = [
 ];
 
 /// The first rule that holds.
-const LADDER: &str = "\
+const RULE: &str = "\
     !variables.guarded ? 'NotGuarded' : \
     variables.hobbyFarm ? (variables.impersonation ? 'Impersonation' : 'HobbyFarm') : \
     variables.breakGlass ? 'BreakGlass' : \
@@ -108,9 +108,9 @@ fn guarded() -> String {
     format!(
         "request.operation in ['CREATE', 'UPDATE'] && request.resource.group == {} && request.resource.resource == {} && \
          variables.subresource in ['', {}]",
-        literal(GROUP),
-        literal(RESOURCE),
-        literal(STATUS)
+        string_literal(GROUP),
+        string_literal(RESOURCE),
+        string_literal(STATUS)
     )
 }
 
@@ -122,10 +122,10 @@ const fn impersonation(setting: Impersonation) -> &'static str {
 }
 
 fn break_glass(settings: &Settings) -> String {
-    let users = among("variables.user", &settings.break_glass_users);
+    let users = in_list("variables.user", &settings.break_glass_users);
     let groups = (!settings.break_glass_groups.is_empty())
-        .then(|| format!("variables.groups.exists(group, {})", among("group", &settings.break_glass_groups)));
-    either([Some(users).filter(|_| !settings.break_glass_users.is_empty()), groups].into_iter().flatten())
+        .then(|| format!("variables.groups.exists(group, {})", in_list("group", &settings.break_glass_groups)));
+    any_of([Some(users).filter(|_| !settings.break_glass_users.is_empty()), groups].into_iter().flatten())
 }
 
 /// A user name that is one of a service account, or of nobody, stands for no housekeeper: those are meant by patterns.
@@ -141,8 +141,8 @@ fn housekeeper(housekeepers: &[Housekeeper]) -> String {
             Housekeeper::Account(_) => None,
         })
         .collect();
-    let users = (!users.is_empty()).then(|| among("variables.user", &users));
-    either([accounts(patterns)].into_iter().filter(|accounts| accounts != "false").chain(users))
+    let users = (!users.is_empty()).then(|| in_list("variables.user", &users));
+    any_of([accounts(patterns)].into_iter().filter(|accounts| accounts != "false").chain(users))
 }
 
 /// Whether the user is one of these service accounts: exact names as a list, others as one regular expression each.
@@ -150,31 +150,31 @@ fn accounts<'a>(patterns: impl Iterator<Item = &'a AccountPattern>) -> String {
     let (some, one): (Vec<_>, Vec<_>) = patterns.partition(|pattern| pattern.is_wildcard());
     let names: Vec<_> =
         one.iter().map(|pattern| format!("{ACCOUNT}{}:{}", pattern.namespace(), pattern.name())).collect();
-    let names = (!names.is_empty()).then(|| among("variables.user", &names));
+    let names = (!names.is_empty()).then(|| in_list("variables.user", &names));
     let expressions = some.iter().map(|pattern| {
         // The dot is the one character of a Kubernetes name that means something in a regular expression.
         let part = |part: &str| if part == "*" { "[^:]+".to_owned() } else { part.replace('.', "[.]") };
         let whole = format!("^{ACCOUNT}{}:{}$", part(pattern.namespace()), part(pattern.name()));
-        format!("variables.user.matches({})", literal(&whole))
+        format!("variables.user.matches({})", string_literal(&whole))
     });
-    either(names.into_iter().chain(expressions))
+    any_of(names.into_iter().chain(expressions))
 }
 
 /// What the name of a service account begins with.
 const ACCOUNT: &str = "system:serviceaccount:";
 
-fn among(value: &str, names: &[impl AsRef<str>]) -> String {
-    let names: Vec<_> = names.iter().map(|name| literal(name.as_ref())).collect();
+fn in_list(value: &str, names: &[impl AsRef<str>]) -> String {
+    let names: Vec<_> = names.iter().map(|name| string_literal(name.as_ref())).collect();
     format!("{value} in [{}]", names.join(", "))
 }
 
-fn either(expressions: impl Iterator<Item = String>) -> String {
+fn any_of(expressions: impl Iterator<Item = String>) -> String {
     let expressions: Vec<_> = expressions.collect();
     if expressions.is_empty() { "false".to_owned() } else { expressions.join(" || ") }
 }
 
 /// A CEL string literal. Whatever could end it, or be read in two ways, is escaped.
-pub(in crate::core) fn literal(text: &str) -> String {
+pub(in crate::core) fn string_literal(text: &str) -> String {
     let mut literal = String::from("'");
     for character in text.chars() {
         if character.is_ascii_graphic() && !matches!(character, '\'' | '\\') || character == ' ' {
@@ -190,15 +190,15 @@ pub(in crate::core) fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{among, literal, validations, variables};
+    use super::{in_list, string_literal, validations, variables};
     use crate::core::admission::rule::Rule;
     use crate::core::settings::Settings;
 
     #[test]
     fn a_name_cannot_end_its_literal() {
-        assert_eq!(literal(r"o'brien\"), r"'o\U00000027brien\U0000005C'");
-        assert_eq!(literal("two\nlines\u{202e}"), r"'two\U0000000Alines\U0000202E'");
-        assert_eq!(among("variables.user", &["a", "b c"]), "variables.user in ['a', 'b c']");
+        assert_eq!(string_literal(r"o'brien\"), r"'o\U00000027brien\U0000005C'");
+        assert_eq!(string_literal("two\nlines\u{202e}"), r"'two\U0000000Alines\U0000202E'");
+        assert_eq!(in_list("variables.user", &["a", "b c"]), "variables.user in ['a', 'b c']");
     }
 
     #[test]

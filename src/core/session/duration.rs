@@ -15,7 +15,7 @@ const UNITS: [(&str, i128); 8] = [
 ];
 
 /// Reads a duration as Go's `time.ParseDuration` does (`5m`, `1h30m`, `-1.5h`, `0`); `None` where Go returns an error.
-pub fn parse_go(text: &str) -> Option<SignedDuration> {
+pub fn parse_go_duration(text: &str) -> Option<SignedDuration> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -28,9 +28,9 @@ pub fn parse_go(text: &str) -> Option<SignedDuration> {
     }
     let mut nanoseconds: i128 = 0;
     while !rest.is_empty() {
-        let (whole, behind) = digits(rest);
+        let (whole, behind) = split_digits(rest);
         let (fraction, behind) = match behind.strip_prefix('.') {
-            Some(behind) => digits(behind),
+            Some(behind) => split_digits(behind),
             None => ("", behind),
         };
         if whole.is_empty() && fraction.is_empty() {
@@ -40,19 +40,20 @@ pub fn parse_go(text: &str) -> Option<SignedDuration> {
         let (unit, behind) = behind.split_at_checked(unit_length)?;
         let (_, unit) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
         let whole: i128 = if whole.is_empty() { 0 } else { i128::from(whole.parse::<i64>().ok()?) };
-        nanoseconds = nanoseconds.checked_add(whole.checked_mul(unit)?)?.checked_add(part(fraction, unit))?;
+        nanoseconds =
+            nanoseconds.checked_add(whole.checked_mul(unit)?)?.checked_add(fraction_nanoseconds(fraction, unit))?;
         rest = behind;
     }
     // Go keeps nanoseconds in 64 bits.
     Some(SignedDuration::from_nanos(i64::try_from(sign * nanoseconds).ok()?))
 }
 
-fn digits(text: &str) -> (&str, &str) {
+fn split_digits(text: &str) -> (&str, &str) {
     text.split_at_checked(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())).unwrap_or((text, ""))
 }
 
 /// The fraction of a unit, cut to whole nanoseconds; digits beyond the nanoseconds of an hour do not count.
-fn part(fraction: &str, unit: i128) -> i128 {
+fn fraction_nanoseconds(fraction: &str, unit: i128) -> i128 {
     let digits = fraction.get(..fraction.len().min(15)).unwrap_or_default();
     let scale = (0..digits.len()).fold(1, |scale, _| scale * 10);
     digits.parse::<i128>().map_or(0, |value| value * unit / scale)
@@ -63,7 +64,7 @@ mod tests {
     use jiff::SignedDuration;
     use rstest::rstest;
 
-    use super::parse_go;
+    use super::parse_go_duration;
 
     /// From Go's `src/time/time_test.go`, `parseDurationTests`.
     #[rstest]
@@ -91,7 +92,7 @@ mod tests {
     #[case("0.3333333333333333333h", 1_200_000_000_000 - 1)]
     #[case("9223372036854775807ns", i64::MAX)]
     fn what_go_accepts_is_read(#[case] text: &str, #[case] nanoseconds: i64) {
-        assert_eq!(parse_go(text), Some(SignedDuration::from_nanos(nanoseconds)));
+        assert_eq!(parse_go_duration(text), Some(SignedDuration::from_nanos(nanoseconds)));
     }
 
     #[rstest]
@@ -111,6 +112,6 @@ mod tests {
     #[case("9223372036854775808ns")]
     #[case("99999999999999999999h")]
     fn what_go_refuses_is_not(#[case] text: &str) {
-        assert_eq!(parse_go(text), None);
+        assert_eq!(parse_go_duration(text), None);
     }
 }

@@ -7,15 +7,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::core::session::Session;
-use crate::core::text::one_line;
+use crate::core::text::sanitize_line;
 
 /// Field managers of people: kubectl and its subcommands (`kubectl-edit`), and what browsers, k9s and the like leave as the first
 /// word of their `User-Agent`.
-const BY_HAND: [&str; 5] = ["kubectl", "k9s", "Mozilla", "curl", "node-fetch"];
+const MANUAL_FIELD_MANAGERS: [&str; 5] = ["kubectl", "k9s", "Mozilla", "curl", "node-fetch"];
 
 /// Fields that are named of one edit.
-const MOST_FIELDS: usize = 8;
-const LONGEST_FIELD: usize = 80;
+const MAX_FIELDS: usize = 8;
+const MAX_FIELD_LENGTH: usize = 80;
 
 /// Fields that somebody wrote by hand and nobody has changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,33 +43,33 @@ struct Entry<'a> {
 pub fn hand_edits(session: &Session<'_>) -> Vec<HandEdit> {
     let Some(raw) = session.managed_fields() else { return Vec::new() };
     let entries: Vec<Entry<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-    entries.into_iter().filter_map(by_hand).collect()
+    entries.into_iter().filter_map(hand_edit).collect()
 }
 
-fn by_hand(entry: Entry<'_>) -> Option<HandEdit> {
+fn hand_edit(entry: Entry<'_>) -> Option<HandEdit> {
     let manager = entry.manager?;
-    let is_by_hand = BY_HAND.contains(&&*manager) || manager.starts_with("kubectl-");
+    let is_by_hand = MANUAL_FIELD_MANAGERS.contains(&&*manager) || manager.starts_with("kubectl-");
     if !is_by_hand {
         return None;
     }
     let mut fields = Vec::new();
     if let Some(Ok(tree)) = entry.fields.map(|raw| serde_json::from_str::<Value>(raw.get())) {
-        collect(&tree, &mut String::new(), &mut fields);
+        collect_leaf_paths(&tree, &mut String::new(), &mut fields);
     }
-    let more = fields.len().saturating_sub(MOST_FIELDS);
+    let more = fields.len().saturating_sub(MAX_FIELDS);
     if more > 0 {
-        fields.truncate(MOST_FIELDS);
+        fields.truncate(MAX_FIELDS);
         fields.push(format!("and {more} more"));
     }
     Some(HandEdit {
-        manager: one_line(&manager, LONGEST_FIELD).into_owned(),
-        time: one_line(&entry.time.unwrap_or_default(), LONGEST_FIELD).into_owned(),
+        manager: sanitize_line(&manager, MAX_FIELD_LENGTH).into_owned(),
+        time: sanitize_line(&entry.time.unwrap_or_default(), MAX_FIELD_LENGTH).into_owned(),
         fields,
     })
 }
 
 /// The leaves of a `fieldsV1` tree: `f:` is a field; items of lists and sets (`k:`, `v:`, `i:`) count as their list.
-fn collect(tree: &Value, path: &mut String, fields: &mut Vec<String>) {
+fn collect_leaf_paths(tree: &Value, path: &mut String, fields: &mut Vec<String>) {
     let children = tree.as_object().into_iter().flatten();
     let mut is_leaf = true;
     for (key, child) in children {
@@ -80,12 +80,12 @@ fn collect(tree: &Value, path: &mut String, fields: &mut Vec<String>) {
                 path.push('.');
             }
             path.push_str(name);
-            collect(child, path, fields);
+            collect_leaf_paths(child, path, fields);
             path.truncate(length);
         }
     }
     if is_leaf && !path.is_empty() {
-        fields.push(one_line(path, LONGEST_FIELD).into_owned());
+        fields.push(sanitize_line(path, MAX_FIELD_LENGTH).into_owned());
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::core::session::raw_object::{Members, Scalar, Text, parsed, same_part};
+use crate::core::session::raw_object::{BorrowedText, RawObject, Scalar, objects_equal, parse_bounded};
 use crate::core::settings::Dialect;
 
 impl<'de> Deserialize<'de> for Session<'de> {
@@ -27,8 +27,8 @@ impl<'de> Deserialize<'de> for Session<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut metadata, mut spec, mut status) = (None, None, None);
-                let mut rest = Members::default();
-                while let Some(Text(key)) = map.next_key()? {
+                let mut rest = RawObject::default();
+                while let Some(BorrowedText(key)) = map.next_key()? {
                     match &*key {
                         "metadata" => metadata = map.next_value()?,
                         "spec" => spec = map.next_value()?,
@@ -55,13 +55,13 @@ pub enum Status<'a> {
     /// Missing or `null`.
     Absent,
     /// An object.
-    Object(Members<'a>),
+    Object(RawObject<'a>),
     /// Something that is no object, which nobody can work with.
     Other,
 }
 
 impl<'a> Status<'a> {
-    const fn object(&self) -> Option<&Members<'a>> {
+    const fn object(&self) -> Option<&RawObject<'a>> {
         match self {
             Self::Object(members) => Some(members),
             Self::Absent | Self::Other => None,
@@ -142,11 +142,11 @@ impl Field {
 /// A Session, or what claims to be one.
 #[derive(Debug, Clone)]
 pub struct Session<'a> {
-    metadata: Members<'a>,
-    spec: Option<Members<'a>>,
+    metadata: RawObject<'a>,
+    spec: Option<RawObject<'a>>,
     status: Status<'a>,
     /// The other members, and a spec or status that is no object.
-    rest: Members<'a>,
+    rest: RawObject<'a>,
 }
 
 impl<'a> Session<'a> {
@@ -157,9 +157,9 @@ impl<'a> Session<'a> {
 
     /// For an object with a part that is none: twice as much work, and it tells which.
     fn read_part_by_part(raw: &'a RawValue) -> serde_json::Result<Self> {
-        let mut rest = Members::read(raw)?;
-        let metadata = rest.get("metadata").map_or_else(|| Ok(Members::default()), Members::read)?;
-        let part = |key: &str| rest.get(key).map(Members::read);
+        let mut rest = RawObject::read(raw)?;
+        let metadata = rest.get("metadata").map_or_else(|| Ok(RawObject::default()), RawObject::read)?;
+        let part = |key: &str| rest.get(key).map(RawObject::read);
         let (spec, status) = (part("spec"), part("status"));
         let (odd_spec, odd_status) = (matches!(spec, Some(Err(_))), matches!(status, Some(Err(_))));
         rest.retain(|key| match key {
@@ -212,8 +212,8 @@ impl<'a> Session<'a> {
     /// What an update from `old` to this changes.
     pub fn changes_since(&self, old: &Self) -> Changes {
         let mut changes = Changes {
-            beyond_metadata: !same_part(self.spec.as_ref(), old.spec.as_ref())
-                || !same_part(self.status.object(), old.status.object())
+            beyond_metadata: !objects_equal(self.spec.as_ref(), old.spec.as_ref())
+                || !objects_equal(self.status.object(), old.status.object())
                 || self.rest.changed(&old.rest, &[]).next().is_some(),
             ..Changes::default()
         };
@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
 
     /// Its finalizers; `None` where they are no list of strings.
     fn finalizers(&self) -> Option<BTreeSet<String>> {
-        self.metadata.get("finalizers").map_or(Some(BTreeSet::new()), |raw| parsed(raw.get()))
+        self.metadata.get("finalizers").map_or(Some(BTreeSet::new()), |raw| parse_bounded(raw.get()))
     }
 
     /// What `spec` says about the dialect, by the types of two fields.
@@ -273,7 +273,7 @@ fn dialect_of_flag(flag: &Scalar<'_>) -> Option<Dialect> {
 
 /// The dialect of a request that configuration does not settle. The stored object goes first: in a status write the API
 /// server puts the sender's spec back after the mutating webhook, so that one proves nothing.
-pub fn dialect(object: &Session<'_>, old: Option<&Session<'_>>) -> Dialect {
+pub fn detect_dialect(object: &Session<'_>, old: Option<&Session<'_>>) -> Dialect {
     old.unwrap_or(object)
         .dialect_of_spec()
         .or_else(|| old.and_then(Session::dialect_of_status))
@@ -297,17 +297,17 @@ pub struct Changes {
 
 impl Changes {
     /// Whether nothing changed.
-    pub fn are_none(self) -> bool {
+    pub fn is_empty(self) -> bool {
         self == Self::default()
     }
 
     /// Whether nothing changed but finalizers or owner references.
-    pub const fn are_housekeeping(self) -> bool {
+    pub const fn are_garbage_collection(self) -> bool {
         !self.other_metadata && !self.beyond_metadata
     }
 
     /// Whether finalizers and nothing else changed.
-    pub const fn are_finalizers(self) -> bool {
-        self.finalizers && !self.owner_references && self.are_housekeeping()
+    pub const fn are_finalizers_only(self) -> bool {
+        self.finalizers && !self.owner_references && self.are_garbage_collection()
     }
 }

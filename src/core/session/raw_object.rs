@@ -9,21 +9,21 @@ use serde_json::value::RawValue;
 
 /// More members than this in one object are refused: each costs memory beyond the request itself, and a Session has some
 /// dozen.
-const MOST_MEMBERS: usize = 100_000;
+const MAX_MEMBERS: usize = 100_000;
 
 /// Room that is made for the members of an object from the start.
-const USUAL_MEMBERS: usize = 8;
+const TYPICAL_MEMBERS: usize = 8;
 
 /// Larger values (bytes of JSON) are compared as they stand, not by meaning, which would take many times their size. An API
 /// server writes the old and the new object in the same way, so it makes no difference to what it sends.
-const LARGEST_PARSED: usize = 256 * 1024;
+const MAX_PARSED_BYTES: usize = 256 * 1024;
 
 /// The members of a JSON object, sorted, each value still raw. `null` counts as absent; of members that are given twice the
 /// last one counts, as in Go.
 #[derive(Debug, Clone, Default)]
-pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct RawObject<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'a> Members<'a> {
+impl<'a> RawObject<'a> {
     /// Reads an object; an error says why it is none.
     pub fn read(raw: &'a RawValue) -> serde_json::Result<Self> {
         serde_json::from_str(raw.get())
@@ -43,14 +43,14 @@ impl<'a> Members<'a> {
         self.0.iter().map(|(key, _)| &**key)
     }
 
-    /// Adds a member, to be followed by [`Members::sort`].
+    /// Adds a member, to be followed by [`RawObject::sort`].
     pub(in crate::core) fn push<E: serde::de::Error>(
         &mut self,
         key: Cow<'a, str>,
         value: &'a RawValue,
     ) -> Result<(), E> {
-        if self.0.len() == MOST_MEMBERS {
-            return Err(E::custom(format_args!("more than {MOST_MEMBERS} members")));
+        if self.0.len() == MAX_MEMBERS {
+            return Err(E::custom(format_args!("more than {MAX_MEMBERS} members")));
         }
         self.0.push((key, value));
         Ok(())
@@ -85,25 +85,25 @@ impl<'a> Members<'a> {
         ignored: &'b [&str],
     ) -> impl Iterator<Item = &'b str> {
         let counts = |key: &&str| !ignored.contains(key);
-        let differs = |key: &&str| !same(self.get(key), other.get(key));
+        let differs = |key: &&str| !json_equal(self.get(key), other.get(key));
         let gone = other.keys().filter(|key| self.raw(key).is_none());
         self.keys().chain(gone).filter(counts).filter(differs)
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visit;
         impl<'de> Visitor<'de> for Visit {
-            type Value = Members<'de>;
+            type Value = RawObject<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Members(Vec::with_capacity(USUAL_MEMBERS));
-                while let Some((Text(key), value)) = map.next_entry()? {
+                let mut members = RawObject(Vec::with_capacity(TYPICAL_MEMBERS));
+                while let Some((BorrowedText(key), value)) = map.next_entry()? {
                     members.push(key, value)?;
                 }
                 members.sort();
@@ -116,19 +116,19 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 /// A string that borrows from its source where it has no escapes.
 #[derive(serde::Deserialize)]
-pub(in crate::core) struct Text<'a>(#[serde(borrow)] pub(in crate::core) Cow<'a, str>);
+pub(in crate::core) struct BorrowedText<'a>(#[serde(borrow)] pub(in crate::core) Cow<'a, str>);
 
 /// Whether two values mean the same JSON, however their keys are ordered and spaced.
-fn same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
+fn json_equal(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
     let (Some(one), Some(other)) = (one.map(RawValue::get), other.map(RawValue::get)) else {
         return one.is_none() && other.is_none();
     };
-    one == other || parsed::<Value>(one).is_some_and(|one| Some(one) == parsed(other))
+    one == other || parse_bounded::<Value>(one).is_some_and(|one| Some(one) == parse_bounded(other))
 }
 
 /// A value of moderate size, parsed whole.
-pub(in crate::core) fn parsed<T: DeserializeOwned>(json: &str) -> Option<T> {
-    if json.len() > LARGEST_PARSED { None } else { serde_json::from_str(json).ok() }
+pub(in crate::core) fn parse_bounded<T: DeserializeOwned>(json: &str) -> Option<T> {
+    if json.len() > MAX_PARSED_BYTES { None } else { serde_json::from_str(json).ok() }
 }
 
 /// A value as far as the policy cares.
@@ -154,7 +154,7 @@ impl<'a> Scalar<'a> {
             text => match text.get(1..text.len() - 1) {
                 // A value is raw only once it was found to be JSON: what has no escapes stands for itself.
                 Some(plain) if !plain.contains('\\') => Self::Text(plain.into()),
-                _ => serde_json::from_str(text).map_or(Self::Other(text), |Text(text)| Self::Text(text)),
+                _ => serde_json::from_str(text).map_or(Self::Other(text), |BorrowedText(text)| Self::Text(text)),
             },
         }
     }
@@ -194,7 +194,7 @@ fn flag_word(word: &str) -> Option<bool> {
 }
 
 /// Whether two parts hold the same members, a `null` being one.
-pub(in crate::core) fn same_part(one: Option<&Members<'_>>, other: Option<&Members<'_>>) -> bool {
+pub(in crate::core) fn objects_equal(one: Option<&RawObject<'_>>, other: Option<&RawObject<'_>>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
-    one.0.len() == other.0.len() && one.0.iter().all(|(key, value)| same(Some(value), other.raw(key)))
+    one.0.len() == other.0.len() && one.0.iter().all(|(key, value)| json_equal(Some(value), other.raw(key)))
 }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::SignedDuration;
 
-use crate::core::admission::normalize::{Timeouts, as_time, describe, is_unparsable, normalize};
+use crate::core::admission::normalize::{Timeouts, describe_value, is_unparsable, normalize, parse_known};
 use crate::core::admission::rule::Rule;
 use crate::core::admission::validate;
 use crate::core::session::managed_fields::hand_edits;
 use crate::core::session::raw_object::Scalar;
 use crate::core::session::timestamp::Instant;
-use crate::core::session::{Field, Session, Status, dialect};
+use crate::core::session::{Field, Session, Status, detect_dialect};
 use crate::core::settings::{Dialect, Settings};
 use crate::core::stored::backfill::{KeepAlive, is_usable, keep_alive};
-use crate::core::stored::finding::{Finding, FindingKind, Found};
+use crate::core::stored::finding::{Finding, FindingKind, SessionFinding};
 use crate::core::text::quote;
 
 /// As long as Kubernetes allows.
@@ -84,11 +84,11 @@ type Objects = HashMap<String, HashMap<String, Option<String>>>;
 
 /// What Sessions name, as far as it could be looked at. What could not is taken to exist.
 #[derive(Debug, Default)]
-pub struct Surroundings(BTreeMap<Reference, Objects>);
+pub struct ReferencedObjects(BTreeMap<Reference, Objects>);
 
-impl Surroundings {
+impl ReferencedObjects {
     /// Says that objects of this kind could be looked at.
-    pub fn look_at(&mut self, reference: Reference) {
+    pub fn mark_listed(&mut self, reference: Reference) {
         self.0.entry(reference).or_default();
     }
 
@@ -101,7 +101,7 @@ impl Surroundings {
         }
     }
 
-    fn lacks(&self, reference: Reference, namespace: &str, name: &str) -> bool {
+    fn is_missing(&self, reference: Reference, namespace: &str, name: &str) -> bool {
         let holds = |objects: &Objects| objects.get(namespace).is_some_and(|names| names.contains_key(name));
         self.0.get(&reference).is_some_and(|objects| !holds(objects))
     }
@@ -123,14 +123,14 @@ pub struct Audit<'a> {
     settings: &'a Settings,
     /// A younger Session may still wait for HobbyFarm's first status write.
     after: SignedDuration,
-    surroundings: &'a Surroundings,
+    referenced: &'a ReferencedObjects,
     now: Instant,
     /// Active Sessions by namespace, user and scenario, each by its creation (in whole seconds) and name, which tells those of one second apart.
     active: HashMap<[String; 3], BTreeSet<[String; 2]>>,
 }
 
 /// One Session on the table.
-struct Subject<'a> {
+struct SessionAudit<'a> {
     session: &'a Session<'a>,
     namespace: &'a str,
     dialect: Dialect,
@@ -140,12 +140,12 @@ struct Subject<'a> {
 
 impl<'a> Audit<'a> {
     /// An audit at the time `now` that has seen no Session yet.
-    pub fn new(settings: &'a Settings, after: SignedDuration, surroundings: &'a Surroundings, now: Instant) -> Self {
-        Self { settings, after, surroundings, now, active: HashMap::new() }
+    pub fn new(settings: &'a Settings, after: SignedDuration, referenced: &'a ReferencedObjects, now: Instant) -> Self {
+        Self { settings, after, referenced, now, active: HashMap::new() }
     }
 
     /// Judges one Session. One that is being deleted is what it should be.
-    pub fn judge(&mut self, session: &Session<'_>) -> Vec<Found> {
+    pub fn judge(&mut self, session: &Session<'_>) -> Vec<SessionFinding> {
         if session.is_being_deleted() {
             return Vec::new();
         }
@@ -154,52 +154,52 @@ impl<'a> Audit<'a> {
             _ => String::new(),
         };
         let (namespace, name) = (text("namespace"), text("name"));
-        let created = as_time(&session.metadata("creationTimestamp")).map(|(_, time)| time);
-        let mut subject = Subject {
+        let created = parse_known(&session.metadata("creationTimestamp")).map(|(_, time)| time);
+        let mut judged = SessionAudit {
             session,
             namespace: &namespace,
-            dialect: self.settings.dialect.unwrap_or_else(|| dialect(session, None)),
+            dialect: self.settings.dialect.unwrap_or_else(|| detect_dialect(session, None)),
             is_young: created.is_some_and(|created| created.plus(self.after) > self.now),
             findings: Vec::new(),
         };
-        subject.hand_edits();
+        judged.hand_edits();
         if matches!(session.status(), Status::Other) {
-            subject.add(FindingKind::BadStatus, "status", "no object".to_owned());
+            judged.add(FindingKind::BadStatus, "status", "no object".to_owned());
         } else {
-            subject.times();
-            subject.rules();
-            subject.not_normalized(self.timeouts(), self.now);
+            judged.times();
+            judged.rules();
+            judged.not_normalized(self.timeouts(), self.now);
         }
         let finished = session.field(Field::Finished).as_flag() == Some(true);
         if !finished {
-            let keep_alive = self.surroundings.keep_alive(&namespace, session);
-            subject.expired(&keep_alive, self.timeouts(), self.now);
-            subject.references(self.surroundings, &keep_alive);
+            let keep_alive = self.referenced.keep_alive(&namespace, session);
+            judged.expired(&keep_alive, self.timeouts(), self.now);
+            judged.references(self.referenced, &keep_alive);
         }
-        let is_over = subject.is_over(self.timeouts().pause, self.now) == Some(true);
-        let findings = subject.findings;
+        let is_over = judged.is_over(self.timeouts().pause, self.now) == Some(true);
+        let findings = judged.findings;
         if !finished && !is_over && session.field(Field::Active).as_flag() == Some(true) {
-            self.remember([namespace.clone(), name.clone()], text("creationTimestamp"), session);
+            self.record_active([namespace.clone(), name.clone()], text("creationTimestamp"), session);
         }
-        let found = |finding| Found { namespace: namespace.clone(), name: name.clone(), finding };
+        let found = |finding| SessionFinding { namespace: namespace.clone(), name: name.clone(), finding };
         findings.into_iter().map(found).collect()
     }
 
     /// After the last Session: those that a newer one of the same user and scenario has made needless.
-    pub fn duplicates(self) -> Vec<Found> {
+    pub fn duplicates(self) -> Vec<SessionFinding> {
         let mut duplicates = Vec::new();
         for ([namespace, user, _], mut sessions) in self.active {
             let Some([_, newest]) = sessions.pop_last() else { continue };
             for [_, name] in sessions {
                 let value = format!("{} also has {}", quote(&user, LONGEST_NAME), quote(&newest, LONGEST_NAME));
                 let finding = Finding { kind: FindingKind::Duplicate, field: "spec.scenario".to_owned(), value };
-                duplicates.push(Found { namespace: namespace.clone(), name, finding });
+                duplicates.push(SessionFinding { namespace: namespace.clone(), name, finding });
             }
         }
         duplicates
     }
 
-    fn remember(&mut self, [namespace, name]: [String; 2], created: String, session: &Session<'_>) {
+    fn record_active(&mut self, [namespace, name]: [String; 2], created: String, session: &Session<'_>) {
         let [user, scenario] = [Reference::User, Reference::Scenario].map(|reference| reference.names(session).pop());
         if let (Some(user), Some(scenario)) = (user, scenario) {
             self.active.entry([namespace, user, scenario]).or_default().insert([created, name]);
@@ -211,7 +211,7 @@ impl<'a> Audit<'a> {
     }
 }
 
-impl Subject<'_> {
+impl SessionAudit<'_> {
     fn add(&mut self, kind: FindingKind, field: &str, value: String) {
         self.findings.push(Finding { kind, field: field.to_owned(), value });
     }
@@ -225,7 +225,7 @@ impl Subject<'_> {
 
     /// The times that HobbyFarm needs. A young Session may lack them.
     fn times(&mut self) {
-        for field in crate::core::stored::backfill::needed(self.session, self.dialect) {
+        for field in crate::core::stored::backfill::required_times(self.session, self.dialect) {
             let value = self.session.field(field);
             let kind = if value.is_empty() {
                 if self.is_young {
@@ -239,7 +239,7 @@ impl Subject<'_> {
             } else {
                 FindingKind::ForeignTime
             };
-            self.add(kind, field.path(), describe(&value));
+            self.add(kind, field.path(), describe_value(&value));
         }
     }
 
@@ -252,7 +252,7 @@ impl Subject<'_> {
                 _ => continue,
             };
             let field = Field::FLAGS.into_iter().chain([Field::EndTime]).find(|field| field.path() == cause.field);
-            let value = field.map(|field| describe(&self.session.field(field))).unwrap_or_default();
+            let value = field.map(|field| describe_value(&self.session.field(field))).unwrap_or_default();
             self.add(kind, cause.field, value);
         }
     }
@@ -264,7 +264,7 @@ impl Subject<'_> {
             let is_known = self.findings.iter().any(|finding| finding.field == edit.field.path());
             let is_missing = edit.rewritten.is_none();
             if !(is_known || is_missing && lacks_times) {
-                let value = edit.rewritten.unwrap_or_else(|| describe(&self.session.field(edit.field)));
+                let value = edit.rewritten.unwrap_or_else(|| describe_value(&self.session.field(edit.field)));
                 self.add(FindingKind::NotNormalized, edit.field.path(), value);
             }
         }
@@ -274,7 +274,7 @@ impl Subject<'_> {
     fn is_over(&self, pause_timeout: SignedDuration, now: Instant) -> Option<bool> {
         let time = |field: Field| {
             let is_usable = is_usable(self.session, field, self.dialect);
-            is_usable.then(|| as_time(&self.session.field(field)).map(|(_, time)| time)).flatten()
+            is_usable.then(|| parse_known(&self.session.field(field)).map(|(_, time)| time)).flatten()
         };
         let end = time(Field::EndTime)?;
         let is_paused = self.session.field(Field::Paused).as_flag() == Some(true);
@@ -291,21 +291,21 @@ impl Subject<'_> {
             KeepAlive::Unset | KeepAlive::Malformed(_) => timeouts.session,
         };
         if self.is_over(timeouts.pause, now.plus(-grace)) == Some(true) {
-            let value = describe(&self.session.field(Field::EndTime));
+            let value = describe_value(&self.session.field(Field::EndTime));
             self.add(FindingKind::Expired, Field::EndTime.path(), value);
         }
     }
 
-    fn references(&mut self, surroundings: &Surroundings, keep_alive: &KeepAlive) {
+    fn references(&mut self, referenced: &ReferencedObjects, keep_alive: &KeepAlive) {
         for reference in Reference::ALL {
             for name in reference.names(self.session) {
-                if surroundings.lacks(reference, self.namespace, &name) {
+                if referenced.is_missing(reference, self.namespace, &name) {
                     self.add(FindingKind::DanglingReference, reference.path(), quote(&name, LONGEST_NAME).to_string());
                 }
             }
         }
         if let KeepAlive::Malformed(value) = keep_alive {
-            let course = surroundings.duration(Reference::Course, self.namespace, self.session);
+            let course = referenced.duration(Reference::Course, self.namespace, self.session);
             let is_of_course = course.is_some_and(|duration| !duration.is_empty());
             let reference = if is_of_course { Reference::Course } else { Reference::Scenario };
             let name = reference.names(self.session).pop().unwrap_or_default();

@@ -2,8 +2,10 @@
 
 use jiff::SignedDuration;
 
-use crate::core::admission::normalize::{Edit, LONGEST_QUOTE, Timeouts, describe, is_unparsable, mend, normalize};
-use crate::core::session::duration::parse_go;
+use crate::core::admission::normalize::{
+    Edit, LONGEST_QUOTE, Timeouts, describe_value, is_unparsable, normalize, repair,
+};
+use crate::core::session::duration::parse_go_duration;
 use crate::core::session::raw_object::Scalar;
 use crate::core::session::timestamp::{Instant, Layout};
 use crate::core::session::{Field, Session, Status};
@@ -21,7 +23,7 @@ pub enum Unparsable {
 
 /// What is to be done about one Session.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plan {
+pub struct RepairPlan {
     /// Repairs of `status`; none for a Session that HobbyFarm can work with.
     pub edits: Vec<Edit>,
     /// Whether the object has no `status`, or a `null`.
@@ -32,31 +34,38 @@ pub struct Plan {
 
 /// Plans the repair of a Session that lacks a time which HobbyFarm needs. One that has them all is left alone, however else
 /// it looks, and so is one that is being deleted or whose status is no object.
-pub fn plan(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, unparsable: Unparsable, now: Instant) -> Plan {
+pub fn plan_repair(
+    session: &Session<'_>,
+    dialect: Dialect,
+    timeouts: Timeouts,
+    unparsable: Unparsable,
+    now: Instant,
+) -> RepairPlan {
     if session.is_being_deleted() || matches!(session.status(), Status::Other) {
-        return Plan::default();
+        return RepairPlan::default();
     }
-    let unusable: Vec<_> = needed(session, dialect).filter(|field| !is_usable(session, *field, dialect)).collect();
+    let unusable: Vec<_> =
+        required_times(session, dialect).filter(|field| !is_usable(session, *field, dialect)).collect();
     if unusable.is_empty() {
-        return Plan::default();
+        return RepairPlan::default();
     }
     let repair = match unparsable {
         Unparsable::Keep => normalize,
-        Unparsable::Replace => mend,
+        Unparsable::Replace => repair,
     };
-    Plan {
+    RepairPlan {
         edits: repair(session, dialect, timeouts, now),
         status_is_missing: matches!(session.status(), Status::Absent),
         unparsable: unusable
             .into_iter()
             .filter(|field| is_unparsable(&session.field(*field), dialect))
-            .map(|field| (field, describe(&session.field(field))))
+            .map(|field| (field, describe_value(&session.field(field))))
             .collect(),
     }
 }
 
 /// The times without which HobbyFarm's controller gives the Session up.
-pub(in crate::core) fn needed(session: &Session<'_>, dialect: Dialect) -> impl Iterator<Item = Field> {
+pub(in crate::core) fn required_times(session: &Session<'_>, dialect: Dialect) -> impl Iterator<Item = Field> {
     let is_paused = session.field(Field::Paused).as_flag() == Some(true);
     let pause = is_paused.then_some(Field::pause_time(dialect));
     [Field::StartTime, Field::EndTime].into_iter().chain(pause)
@@ -86,7 +95,7 @@ pub fn keep_alive(course: Option<&str>, scenario: Option<&str>) -> KeepAlive {
     let Some(text) = [course, scenario].into_iter().flatten().find(|text| !text.is_empty()) else {
         return KeepAlive::Unset;
     };
-    match parse_go(text) {
+    match parse_go_duration(text) {
         Some(duration) if duration.is_positive() => KeepAlive::Lasts(duration),
         _ => KeepAlive::Malformed(quote(text, LONGEST_QUOTE).to_string()),
     }

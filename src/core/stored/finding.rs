@@ -96,7 +96,7 @@ findings! {
 
 impl FindingKind {
     /// Whether the backfill mends it.
-    pub const fn is_about_times(self) -> bool {
+    pub const fn is_repaired_by_backfill(self) -> bool {
         matches!(self, Self::MissingTime | Self::BadTime | Self::ForeignTime)
     }
 }
@@ -121,22 +121,22 @@ pub struct Finding {
 impl Finding {
     /// How bad it is: HobbyFarm's controller does without the start.
     pub fn severity(&self) -> Severity {
-        if self.is_about_the_start() { Severity::Warning } else { self.kind.severity() }
+        if self.concerns_start_time() { Severity::Warning } else { self.kind.severity() }
     }
 
     /// What it means for HobbyFarm.
     pub fn meaning(&self) -> &'static str {
-        if self.is_about_the_start() { "HobbyFarm cannot tell when the session began." } else { self.kind.meaning() }
+        if self.concerns_start_time() { "HobbyFarm cannot tell when the session began." } else { self.kind.meaning() }
     }
 
-    fn is_about_the_start(&self) -> bool {
-        self.kind.is_about_times() && self.field == Field::StartTime.path()
+    fn concerns_start_time(&self) -> bool {
+        self.kind.is_repaired_by_backfill() && self.field == Field::StartTime.path()
     }
 }
 
 /// A finding and the Session that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Found {
+pub struct SessionFinding {
     /// Namespace of the Session.
     pub namespace: String,
     /// Name of the Session.

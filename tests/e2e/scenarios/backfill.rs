@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use session_webhook::cluster::sessions::{Sessions, Written};
+use session_webhook::cluster::sessions::{Sessions, WriteOutcome};
 use session_webhook::core::admission::normalize::Edit;
 use session_webhook::core::session::Field;
 
@@ -201,13 +201,13 @@ pub(super) async fn a_write_that_comes_in_between_is_never_overwritten(world: &W
     let [start, end] = [1, 7].map(|hours| world.form.time(Timestamp::now() + SignedDuration::from_hours(hours)));
     hobbyfarm_writes(world, &session, [&start, &end]).await;
     let edits = [Edit { field: Field::EndTime, value: json!(start), rewritten: None }];
-    assert_eq!(sessions.write(&read, &edits, true, false).await.unwrap(), Written::Outrun);
+    assert_eq!(sessions.write(&read, &edits, true, false).await.unwrap(), WriteOutcome::Conflict);
     assert_eq!(stored(&world.hobbyfarm, &session).await["status"]["end_time"], json!(end));
 
     let read = sessions.api(Some(HOBBYFARM)).get(session["metadata"]["name"].as_str().unwrap()).await.unwrap();
-    assert_eq!(sessions.write(&read, &edits, false, true).await.unwrap(), Written::Done, "a dry run");
+    assert_eq!(sessions.write(&read, &edits, false, true).await.unwrap(), WriteOutcome::Stored, "a dry run");
     assert_eq!(stored(&world.hobbyfarm, &session).await["status"]["end_time"], json!(end));
-    assert_eq!(sessions.write(&read, &edits, false, false).await.unwrap(), Written::Done);
+    assert_eq!(sessions.write(&read, &edits, false, false).await.unwrap(), WriteOutcome::Stored);
     assert_eq!(stored(&world.hobbyfarm, &session).await["status"]["end_time"], json!(start));
 }
 

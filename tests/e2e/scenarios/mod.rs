@@ -24,13 +24,16 @@ use crate::world::World;
 /// One sentence and the proof of it.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
+    /// The oldest Kubernetes that has what it is about, such as `1.30`; the oldest supported one where it says nothing.
+    pub(crate) since: Option<&'static str>,
     pub(crate) run: for<'a> fn(&'a World) -> LocalBoxFuture<'a, ()>,
 }
 
 macro_rules! scenarios {
-    ($($module:ident :: $name:ident,)+) => {
+    ($($module:ident :: $name:ident $(since $since:literal)?,)+) => {
         &[$(Scenario {
             name: concat!(stringify!($module), "::", stringify!($name)),
+            since: None$(.or(Some($since)))?,
             run: |world| Box::pin($module::$name(world)),
         },)+]
     };

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use session_webhook::cluster::authority::material::{Authority, Lives, Material, certificates};
-use session_webhook::cluster::authority::state::Wishes;
-use session_webhook::cluster::authority::{Keeper, Names};
+use session_webhook::cluster::self_managed::secret_contents::{
+    CertificateAuthority, Lifetimes, SecretContents, certificates,
+};
+use session_webhook::cluster::self_managed::state::DesiredState;
+use session_webhook::cluster::self_managed::{CertificateController, ObjectNames};
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
 use session_webhook::server::router::App;
@@ -126,7 +128,7 @@ fn days_go_by(days: i64) {
 /// A replica within this process, whose clock can be put forward.
 struct Inner {
     status: watch::Receiver<TlsStatus>,
-    keeper: JoinHandle<()>,
+    controller: JoinHandle<()>,
     server: JoinHandle<()>,
     _stop: mpsc::Sender<()>,
 }
@@ -135,10 +137,13 @@ impl Inner {
     async fn start(world: &World, address: SocketAddr) -> Self {
         // Alive by the API server's clock, however far ahead the replicas' own is.
         let day = SignedDuration::from_hours(24);
-        let (authority, backdate, settle) = (day * 600, day * 3650, SignedDuration::from_secs(3));
-        let lives = Lives { authority, backdate, settle, ..Lives::default() };
-        let wishes = Wishes { names: vec!["127.0.0.1".to_owned()], lives };
-        let throw_away = Authority::make(0, clock(), &lives).unwrap().issue(&wishes.names, clock(), &lives).unwrap();
+        let (authority, backdate, propagation) = (day * 600, day * 3650, SignedDuration::from_secs(3));
+        let lifetimes = Lifetimes { authority, backdate, propagation, ..Lifetimes::default() };
+        let desired = DesiredState { names: vec!["127.0.0.1".to_owned()], lifetimes };
+        let throw_away = CertificateAuthority::make(0, clock(), &lifetimes)
+            .unwrap()
+            .issue(&desired.names, clock(), &lifetimes)
+            .unwrap();
         let (offers, offered) = watch::channel(Offer { pair: throw_away, distrust: Some("at start".to_owned()) });
         let metrics = Arc::new(Metrics::new("", ""));
         let unhurried = PATIENCE;
@@ -163,12 +168,14 @@ impl Inner {
         };
         let server = Server::bind_app(config, app, Arc::clone(&metrics)).unwrap();
         let status = server.tls_status();
-        let names = Names { namespace: NAMESPACE.to_owned(), secret: NAME.to_owned(), configuration: NAME.to_owned() };
+        let names =
+            ObjectNames { namespace: NAMESPACE.to_owned(), secret: NAME.to_owned(), configuration: NAME.to_owned() };
         let client = world.account(NAMESPACE, "session-webhook").await.client;
-        let keeper = Keeper::new(&client, names, wishes, clock, metrics).poll_every(Duration::from_millis(100));
+        let controller =
+            CertificateController::new(&client, names, desired, clock, metrics).poll_every(Duration::from_millis(100));
         let (stop, stopped) = mpsc::channel(1);
         let server = tokio::spawn(async { server.run(stopped).await.unwrap() });
-        Self { status, keeper: tokio::spawn(keeper.keep(offers)), server, _stop: stop }
+        Self { status, controller: tokio::spawn(controller.run(offers)), server, _stop: stop }
     }
 
     /// Waits until it serves what the Secret holds.
@@ -180,13 +187,18 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.controller.abort();
         self.server.abort();
     }
 }
 
 /// Waits until the Secret is as the check wants it, and every replica serves it.
-async fn all_serve(world: &World, replicas: &mut [Inner], what: &str, check: impl Fn(&Material) -> bool) -> Material {
+async fn all_serve(
+    world: &World,
+    replicas: &mut [Inner],
+    what: &str,
+    check: impl Fn(&SecretContents) -> bool,
+) -> SecretContents {
     let material = eventually(what, PATIENCE, async || material(world).await.filter(&check)).await;
     let not_after = material.certificate(clock()).unwrap().not_after;
     for replica in replicas {
@@ -240,7 +252,7 @@ async fn live_through_an_authority(world: &World, replicas: &mut [Inner]) {
     assert_eq!(renewed.generation, first.generation, "by the same authority");
 
     days_go_by(345);
-    let next = |material: &Material| material.generation > first.generation;
+    let next = |material: &SecretContents| material.generation > first.generation;
     let promoted = all_serve(world, replicas, "another authority", next).await;
     assert_eq!(promoted.old.last(), Some(&first.authority.certificate));
 

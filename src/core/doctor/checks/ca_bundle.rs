@@ -5,7 +5,7 @@ use crate::core::doctor::check::CheckId;
 use crate::core::doctor::client_config::WebhookTarget;
 use crate::core::doctor::facts::{CertificateSource, Facts, ServeSettings};
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::Kind;
+use crate::core::installation::ConfigurationKind;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
@@ -53,7 +53,10 @@ fn until(bundles: &[CaBundle]) -> String {
 
 /// Whoever writes the `caBundle` has to write it again.
 fn remedy(facts: &Facts) -> String {
-    let configuration = facts.configuration(Kind::Validating).found().or(facts.configuration(Kind::Mutating).found());
+    let configuration = facts
+        .configuration(ConfigurationKind::Validating)
+        .found()
+        .or(facts.configuration(ConfigurationKind::Mutating).found());
     let injector = configuration
         .and_then(|object| object.pointer("/metadata/annotations")?.get("cert-manager.io/inject-ca-from")?.as_str());
     match (&facts.serve_settings, injector) {

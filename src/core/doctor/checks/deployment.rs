@@ -15,7 +15,7 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
     let namespace = facts.namespace();
     match (&facts.deployment, &facts.serve_settings) {
         (Observation::Unknown(reason), _) | (_, Err(SettingsUnknown::Unobservable(reason))) => {
-            report.unknown(CheckId::Deployment, reason)
+            report.unknown(CheckId::Deployment, reason);
         }
         (Observation::Absent, _) | (_, Err(SettingsUnknown::NoDeployment)) => report.questionable(
             CheckId::Deployment,

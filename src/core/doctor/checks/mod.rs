@@ -27,12 +27,12 @@ pub use self::probe::probe_object;
 use super::check::Check;
 use super::facts::Facts;
 use super::report::Report;
-use crate::core::installation::Kind;
+use crate::core::installation::ConfigurationKind;
 
 /// Runs each check once, in the order in which a person would look.
 pub fn run_checks(facts: &Facts) -> Vec<Check> {
     let mut report = Report::default();
-    for kind in Kind::ALL {
+    for kind in ConfigurationKind::ALL {
         webhook_configurations::check(facts, kind, &mut report);
     }
     for check in [

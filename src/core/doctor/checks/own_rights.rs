@@ -5,7 +5,7 @@ use crate::core::doctor::facts::{CertificateSource, Facts, ServeSettings};
 use crate::core::doctor::grants::{Grant, grants_of};
 use crate::core::doctor::observation::Observation;
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::{AUDIT, BACKFILL, BACKFILL_LEASE, Right, SELF_MANAGED, SELF_MANAGED_CONFIGURATIONS};
+use crate::core::installation::{AUDIT, BACKFILL, BACKFILL_LEASE, RbacRule, SELF_MANAGED, SELF_MANAGED_CONFIGURATIONS};
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     let Ok(settings) = &facts.serve_settings else {
@@ -57,12 +57,12 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
 }
 
 /// What an option makes necessary: a right, the name that it is limited to, and the namespace (none: everywhere).
-type Needed = (Right, Option<String>, Option<String>);
+type Needed = (RbacRule, Option<String>, Option<String>);
 
 fn needed(facts: &Facts, settings: &ServeSettings) -> Vec<Needed> {
     let own = Some(facts.namespace());
     let mut needed: Vec<Needed> = Vec::new();
-    let named = |right: &Right, name: &str| right.named.then(|| name.to_owned());
+    let named = |right: &RbacRule, name: &str| right.named.then(|| name.to_owned());
     let controllers = [(&settings.backfill, BACKFILL.as_slice()), (&settings.audit, AUDIT.as_slice())];
     for (on, rights) in controllers {
         let Some((lease, namespaces)) = on else { continue };

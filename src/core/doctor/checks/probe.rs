@@ -9,7 +9,7 @@ use crate::core::doctor::entries::{entries_of, entry_name};
 use crate::core::doctor::facts::{Facts, ProbeResult};
 use crate::core::doctor::observation::{Observation, Unobservable};
 use crate::core::doctor::report::Report;
-use crate::core::installation::Kind;
+use crate::core::installation::ConfigurationKind;
 use crate::core::policy_twin::admission_policy::NAME;
 use crate::core::requester::Requester;
 use crate::core::settings::{Mode, Settings};
@@ -124,7 +124,7 @@ pub(super) fn is_answered(facts: &Facts) -> bool {
 fn refusal(facts: &Facts, message: &str) -> Option<Rule> {
     let (_, rest) = message.split_once("admission webhook \"")?;
     let (entry, reason) = rest.split_once("\" denied the request: ")?;
-    let Observation::Found(configuration) = facts.configuration(Kind::Validating) else { return None };
+    let Observation::Found(configuration) = facts.configuration(ConfigurationKind::Validating) else { return None };
     if !entries_of(configuration).any(|known| entry_name(known) == entry) {
         return None;
     }

@@ -7,7 +7,7 @@ use crate::core::doctor::check::CheckId;
 use crate::core::doctor::entries::{entry_name, string_at, strings};
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::{Kind, OPERATIONS, RESOURCES};
+use crate::core::installation::{ConfigurationKind, OPERATIONS, RESOURCES};
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
@@ -55,7 +55,7 @@ fn findings(facts: &Facts) -> Vec<Finding> {
 }
 
 /// What an entry should not be asked about: an outage would reach further than Sessions.
-fn covers_too_much(facts: &Facts, kind: Kind, entry: &Value, rules: &[&Value]) -> Option<Finding> {
+fn covers_too_much(facts: &Facts, kind: ConfigurationKind, entry: &Value, rules: &[&Value]) -> Option<Finding> {
     let is_foreign = |rule: &&&Value| {
         strings(rule, "apiGroups").iter().any(|group| *group != GROUP)
             || strings(rule, "resources")

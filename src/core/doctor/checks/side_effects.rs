@@ -6,7 +6,7 @@ use crate::core::doctor::check::CheckId;
 use crate::core::doctor::entries::{entry_name, string_at};
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::Kind;
+use crate::core::installation::ConfigurationKind;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
@@ -16,7 +16,7 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
 }
 
 fn findings(facts: &Facts) -> Vec<Finding> {
-    let finding = |(kind, entry): (Kind, &Value)| {
+    let finding = |(kind, entry): (ConfigurationKind, &Value)| {
         let remedy = facts.edit_command(kind, "sideEffects: None");
         let finding = match string_at(entry, "/sideEffects").unwrap_or("Unknown") {
             "None" => return None,

@@ -7,7 +7,7 @@ use crate::core::doctor::check::CheckId;
 use crate::core::doctor::entries::{entry_name, string_at};
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::{ENTRIES, Kind, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
+use crate::core::installation::{ConfigurationKind, ENTRIES, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
@@ -17,7 +17,7 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
         return report.skipped(CheckId::Split, because);
     }
     let entries: Vec<_> =
-        facts.entries().filter(|(kind, _)| *kind == Kind::Validating).map(|(_, entry)| entry).collect();
+        facts.entries().filter(|(kind, _)| *kind == ConfigurationKind::Validating).map(|(_, entry)| entry).collect();
     let closed = |entry: &&Value| string_at(entry, "/failurePolicy") != Some("Ignore");
     if !entries.iter().any(closed) {
         return report.sound(CheckId::Split, "all entries are open while nobody answers, so there is nothing to split");
@@ -32,7 +32,10 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
         let remedy = if facts.version < MATCH_CONDITIONS_SINCE {
             "Kubernetes 1.28 or later, or components/fail-open".to_owned()
         } else {
-            facts.edit_command(Kind::Validating, "matchConditions, as in manifests/base/validating-webhook.yaml")
+            facts.edit_command(
+                ConfigurationKind::Validating,
+                "matchConditions, as in manifests/base/validating-webhook.yaml",
+            )
         };
         return report.questionable(
             CheckId::Split,
@@ -86,7 +89,8 @@ fn findings(facts: &Facts, entries: &[&Value], users: Option<&[String]>) -> Vec<
         if without_spaces(&text) == without_spaces(&expected) {
             continue;
         }
-        let remedy = facts.edit_command(Kind::Validating, &format!("matchConditions of {}: {expected}", shipped.name));
+        let remedy = facts
+            .edit_command(ConfigurationKind::Validating, &format!("matchConditions of {}: {expected}", shipped.name));
         findings.push(if differs && !listed.is_empty() {
             let (lists, configured) = (listed.join(", "), users.unwrap_or_default().join(", "));
             let text = format!("lists other accounts ({lists}) than the webhook is told ({configured})");

@@ -6,7 +6,7 @@ use crate::core::doctor::check::CheckId;
 use crate::core::doctor::entries::entry_name;
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::{self, Kind};
+use crate::core::installation::{self, ConfigurationKind};
 
 /// How long a write may have to wait while no replica answers. The API server's own default.
 const LONGEST_TIMEOUT: u64 = 10;
@@ -19,7 +19,7 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
 }
 
 fn findings(facts: &Facts) -> Vec<Finding> {
-    let finding = |(kind, entry): (Kind, &Value)| {
+    let finding = |(kind, entry): (ConfigurationKind, &Value)| {
         let seconds = entry.get("timeoutSeconds").and_then(Value::as_u64).unwrap_or(LONGEST_TIMEOUT);
         let shipped = installation::entry(entry_name(entry)).map_or(3, |entry| entry.timeout_seconds);
         let text = format!("each write waits for {seconds} s when nobody answers");

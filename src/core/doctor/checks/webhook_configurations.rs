@@ -5,13 +5,13 @@ use crate::core::doctor::entries::{entries_of, entry_name};
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::observation::Observation;
 use crate::core::doctor::report::Report;
-use crate::core::installation::{ENTRIES, Kind, Writers};
+use crate::core::installation::{ConfigurationKind, ENTRIES, Writers};
 
-pub(super) fn check(facts: &Facts, kind: Kind, report: &mut Report) {
+pub(super) fn check(facts: &Facts, kind: ConfigurationKind, report: &mut Report) {
     let (resource, name) = (kind.resource(), &facts.names.configuration);
     let id = match kind {
-        Kind::Mutating => CheckId::MutatingConfiguration,
-        Kind::Validating => CheckId::ValidatingConfiguration,
+        ConfigurationKind::Mutating => CheckId::MutatingConfiguration,
+        ConfigurationKind::Validating => CheckId::ValidatingConfiguration,
     };
     let install = format!("kubectl apply the manifests again, or name it: --webhook-configuration (now {name})");
     let configuration = match facts.configuration(kind) {

@@ -1,0 +1,105 @@
+//! `serve --audit-interval`: the audit again and again, in the replica that leads, told as metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::{AuditError, Report, Scope, audit_sessions};
+use crate::cluster::backfill::Options;
+use crate::cluster::lease::{Leadership, is_leader, leadership_lost};
+use crate::core::settings::Settings;
+use crate::metrics::{FindingLabels, Metrics};
+
+/// The audit of one replica.
+pub struct PeriodicAudit {
+    client: Client,
+    /// One for each namespace that is watched.
+    scopes: Vec<Scope>,
+    interval: Duration,
+    clock: fn() -> Timestamp,
+    metrics: Arc<Metrics>,
+    leadership: Leadership,
+}
+
+impl PeriodicAudit {
+    /// Does nothing before [`PeriodicAudit::run`], and nothing unless `leadership` says so.
+    pub fn new(
+        client: Client,
+        options: &Options,
+        settings: &Settings,
+        interval: Duration,
+        clock: fn() -> Timestamp,
+        metrics: Arc<Metrics>,
+        leadership: Leadership,
+    ) -> Self {
+        let scope = |namespace| Scope { namespace, settings: settings.clone(), after: options.after };
+        let scopes = match options.namespaces.as_slice() {
+            [] => vec![scope(None)],
+            some => some.iter().map(|namespace| scope(Some(namespace.clone()))).collect(),
+        };
+        Self { client, scopes, interval, clock, metrics, leadership }
+    }
+
+    /// Looks whenever this process leads, until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
+            let mut leadership = self.leadership.clone();
+            tokio::select! {
+                () = self.run_as_leader() => {}
+                () = leadership_lost(&mut leadership) => {}
+                () = stop.cancelled() => return,
+            }
+            // What another replica tells now would be told twice.
+            self.metrics.audit_findings.clear();
+            self.metrics.audit_sessions.set(0);
+        }
+    }
+
+    async fn run_as_leader(&self) {
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match self.run_once().await {
+                Ok(report) => self.report(&report),
+                Err(error) => {
+                    self.metrics.audit_errors.inc();
+                    tracing::error!(error = error.to_string(), "the audit came to nothing");
+                }
+            }
+        }
+    }
+
+    async fn run_once(&self) -> Result<Report, AuditError> {
+        let mut whole = Report::default();
+        for scope in &self.scopes {
+            let Report { sessions, found, skipped } =
+                audit_sessions(&self.client, scope, (self.clock)(), |_, _| {}).await?;
+            whole.sessions += sessions;
+            whole.found.extend(found);
+            whole.skipped.extend(skipped);
+        }
+        Ok(whole)
+    }
+
+    fn report(&self, report: &Report) {
+        for (finding, count) in report.by_kind() {
+            let labels = FindingLabels { finding, severity: finding.severity().name() };
+            self.metrics.audit_findings.get_or_create(&labels).set(number(count));
+        }
+        self.metrics.audit_sessions.set(number(report.sessions));
+        self.metrics.audit_ended.set((self.clock)().as_second());
+        for skipped in report.skipped.iter().filter(|skipped| skipped.may_hide_findings) {
+            tracing::warn!(resource = skipped.what, reason = skipped.reason, "the audit could not look at everything");
+        }
+        tracing::info!(sessions = report.sessions, findings = report.found.len(), "audit");
+    }
+}
+
+fn number(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,41 @@
+//! How long HobbyFarm keeps a Session alive: what its Course or its Scenario says.
+
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client};
+
+use crate::core::admission::review::GROUP;
+use crate::core::session::Session;
+use crate::core::session::raw_object::Scalar;
+use crate::core::stored::backfill::{KeepAlive, keep_alive};
+
+const VERSION: &str = "v1";
+
+/// Reads the Course and the Scenario that a Session names, in its namespace. One that is not there, or may not be read,
+/// says nothing.
+pub(super) async fn read(client: &Client, namespace: &str, session: &Session<'_>) -> KeepAlive {
+    let course = duration(client, namespace, "Course", "courses", &session.spec("course")).await;
+    let scenario = match course {
+        Some(_) => None,
+        None => duration(client, namespace, "Scenario", "scenarios", &session.spec("scenario")).await,
+    };
+    keep_alive(course.as_deref(), scenario.as_deref())
+}
+
+async fn duration(client: &Client, namespace: &str, kind: &str, plural: &str, name: &Scalar<'_>) -> Option<String> {
+    let Scalar::Text(name) = name else { return None };
+    if name.is_empty() {
+        return None;
+    }
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    match api.get_opt(name).await {
+        Ok(object) => {
+            let text = object?.data.pointer("/spec/keepalive_duration")?.as_str()?.to_owned();
+            (!text.is_empty()).then_some(text)
+        }
+        Err(error) => {
+            tracing::debug!(kind, error = error.to_string(), "no keep-alive duration to be read");
+            None
+        }
+    }
+}

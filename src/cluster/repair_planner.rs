@@ -1,0 +1,47 @@
+//! What is to be done about a Session, with what its Course or Scenario says: the same for the backfill and for `audit --fix`.
+
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+
+use super::keep_alive_duration;
+use crate::core::admission::normalize::Timeouts;
+use crate::core::session::{Session, detect_dialect};
+use crate::core::settings::Settings;
+use crate::core::stored::backfill::{KeepAlive, RepairPlan, Unparsable, plan_repair};
+
+#[derive(Clone, Copy)]
+pub(super) struct RepairPlanner<'a> {
+    /// `--dialect` and the timeouts count.
+    pub(super) settings: &'a Settings,
+    pub(super) unparsable: Unparsable,
+    pub(super) clock: fn() -> Timestamp,
+}
+
+impl RepairPlanner<'_> {
+    /// With `--session-timeout`.
+    pub(super) fn plan(&self, session: &Session<'_>) -> RepairPlan {
+        self.plan_for_timeout(session, self.settings.session_timeout)
+    }
+
+    /// With the keep-alive duration of the Course or Scenario, where one says so; `first` is the plan without.
+    pub(super) async fn plan_with_keep_alive(
+        &self,
+        client: &Client,
+        namespace: &str,
+        session: &Session<'_>,
+        first: RepairPlan,
+    ) -> (RepairPlan, KeepAlive) {
+        let keep_alive = keep_alive_duration::read(client, namespace, session).await;
+        let plan = match keep_alive {
+            KeepAlive::Lasts(timeout) => self.plan_for_timeout(session, timeout),
+            KeepAlive::Unset | KeepAlive::Malformed(_) => first,
+        };
+        (plan, keep_alive)
+    }
+
+    fn plan_for_timeout(&self, session: &Session<'_>, timeout: SignedDuration) -> RepairPlan {
+        let dialect = self.settings.dialect.unwrap_or_else(|| detect_dialect(session, None));
+        let timeouts = Timeouts { session: timeout, pause: self.settings.pause_timeout };
+        plan_repair(session, dialect, timeouts, self.unparsable, (self.clock)().into())
+    }
+}
