@@ -105,9 +105,9 @@ async fn decides_each_row(world: &World, mode: &str) {
         accepts(&world.hobbyfarm, hold).await;
         // No rule is about DELETE.
         accepts(&world.alice, Request::delete(&session, "Background")).await;
-        let more = json!({"metadata": {"labels": {"a": mode}, "finalizers": null}});
+        let relabelled = json!({"metadata": {"labels": {"a": mode}, "finalizers": null}});
         if mode == "enforce" {
-            expected.refuses("ManualEdit", &world.alice, &session, Request::merge(&session, more)).await;
+            expected.refuses("ManualEdit", &world.alice, &session, Request::merge(&session, relabelled)).await;
         }
         let release = Request::merge(&session, json!({"metadata": {"finalizers": null}}));
         expected.allows("Release", &world.alice, &session, release).await;
