@@ -40,6 +40,7 @@ scenarios![
     a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back,
     an_uninstall_leaves_nothing_and_helm_4_begins_with_the_webhooks,
     what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release,
+    an_autoscaler_takes_over_from_as_many_replicas_as_there_are,
     a_second_release_of_the_same_names_is_refused,
     two_releases_guard_the_sessions_of_two_hobbyfarms,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
@@ -218,6 +219,20 @@ async fn keeps_what_the_program_wrote(world: &World, engine: Engine) {
 fn remove_lease(world: &World) {
     let lease = ["delete", "lease", "session-webhook-backfill", "--ignore-not-found"];
     world.kubectl.run(&[&["--namespace", NAMESPACE], &lease[..]].concat()).succeeds();
+}
+
+async fn an_autoscaler_takes_over_from_as_many_replicas_as_there_are(world: &World) {
+    world.make_namespace().await;
+    for engine in ENGINES {
+        world.helm_of(engine, &["install", RELEASE, &chart(), "--set=replicas=3"]).succeeds();
+        let on = ["upgrade", RELEASE, &chart(), "--set=autoscaling.enabled=true"];
+        for _ in 0..2 {
+            world.helm_of(engine, &on).succeeds();
+            assert_eq!(deployment(world).await["spec"]["replicas"], 3, "{engine:?}");
+        }
+        world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
+    }
+    world.remove_namespace();
 }
 
 /// Two would judge each Session twice. Helm sees that the names are taken.
