@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{ByteSize, HumanDuration, exact_account, object_name, socket_address};
+use super::values::{ByteSize, HumanDuration, exact_account, log_level, object_name, socket_address};
 use crate::cluster::client::REQUEST_TIMEOUT;
 use crate::core::installation::{CONFIGURATION, SELF_MANAGED_SECRET, SERVICE};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
 use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
+use crate::telemetry::LineFormat;
 
 /// `--config`.
 #[derive(Debug, Clone, Args)]
@@ -212,7 +213,7 @@ pub struct LogArgs {
         value_name = "LEVEL",
         default_value = "info"
     )]
-    #[arg(value_parser = crate::telemetry::parse_level)]
+    #[arg(value_parser = log_level)]
     pub log_level: String,
 }
 
@@ -223,6 +224,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+impl From<LogFormat> for LineFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// Where and how `serve` listens: [`ServeArgs::listeners`], [`ServeArgs::limits`], [`ServeArgs::timeouts`].

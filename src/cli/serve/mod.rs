@@ -76,7 +76,7 @@ impl Serve {
             Ok(checked) => checked,
             Err(error) => return refuse(&error),
         };
-        let logs = match telemetry::init(&logs) {
+        let logs = match telemetry::init(&logs.log_level, logs.log_format.into()) {
             Ok(logs) => logs,
             Err(error) => {
                 fail(&error);

@@ -1,30 +1,31 @@
-//! The proof of the whole path: a dry run of a create, which the webhook must refuse or let pass on purpose.
+//! `probe`: a dry run of a create takes the whole way, and the webhook refuses it or lets it pass on purpose.
 
 use serde_json::{Value, json};
 
-use super::Id;
-use super::facts::{Facts, Look, Obstacle, Probe};
-use super::place::{entries, name};
-use super::report::Report;
 use crate::core::admission::review::GROUP;
 use crate::core::admission::rule::Rule;
-use crate::core::installation::ConfigurationKind as Kind;
+use crate::core::doctor::check::CheckId;
+use crate::core::doctor::entries::{entries_of, entry_name};
+use crate::core::doctor::facts::{Facts, ProbeResult};
+use crate::core::doctor::observation::{Observation, Unobservable};
+use crate::core::doctor::report::Report;
+use crate::core::installation::ConfigurationKind;
 use crate::core::policy_twin::admission_policy::NAME;
 use crate::core::requester::Requester;
 use crate::core::settings::{Mode, Settings};
 
 /// Whatever may keep the API server from asking the webhook about a create.
-const PATH: [Id; 10] = [
-    Id::ValidatingConfiguration,
-    Id::Rules,
-    Id::Selectors,
-    Id::SideEffects,
-    Id::ReviewVersions,
-    Id::ClientConfig,
-    Id::Service,
-    Id::Endpoints,
-    Id::CaBundle,
-    Id::ServedCertificate,
+const ON_THE_WAY: [CheckId; 10] = [
+    CheckId::ValidatingConfiguration,
+    CheckId::Rules,
+    CheckId::Selectors,
+    CheckId::SideEffects,
+    CheckId::ReviewVersions,
+    CheckId::ClientConfig,
+    CheckId::Service,
+    CheckId::Endpoints,
+    CheckId::CaBundle,
+    CheckId::ServedCertificate,
 ];
 
 /// What is created, in a dry run.
@@ -37,14 +38,14 @@ pub fn probe_object(version: &str) -> Value {
     })
 }
 
-pub(super) fn examine(facts: &Facts, report: &mut Report) {
-    let id = Id::Probe;
+pub(super) fn check(facts: &Facts, report: &mut Report) {
+    let id = CheckId::Probe;
     let (code, message, warnings, user, namespace) = match &facts.probe {
-        Probe::Answer { code, message, warnings, user, namespace } => (*code, message, warnings, user, namespace),
-        Probe::NotSent => return report.skipped(id, Id::Definition),
-        Probe::Failed(reason) => return report.unknown(id, &Obstacle::Failed(reason.clone())),
+        ProbeResult::Answer { code, message, warnings, user, namespace } => (*code, message, warnings, user, namespace),
+        ProbeResult::NotSent => return report.skipped(id, CheckId::Definition),
+        ProbeResult::Failed(reason) => return report.unknown(id, &Unobservable::Failed(reason.clone())),
     };
-    let settings = facts.installed.as_ref().ok().map(|installed| &installed.settings);
+    let settings = facts.serve_settings.as_ref().ok().map(|settings| &settings.policy);
     if let Some(rule) = refusal(facts, message) {
         return report.sound(id, format!("a create by hand is refused ({rule})"));
     }
@@ -81,23 +82,26 @@ pub(super) fn examine(facts: &Facts, report: &mut Report) {
     if !allowed && code == 403 && !message.contains("admission webhook") && !message.contains("failed calling webhook")
     {
         let right = format!("create sessions.{GROUP} in the namespace {namespace}");
-        return report.unknown(id, &Obstacle::Forbidden(right));
+        return report.unknown(id, &Unobservable::Forbidden(right));
     }
     // HobbyFarm's namespace is not there.
     let namespace_is_missing = code == 404;
-    if let Some(because) = report.obstacle(&[Id::Accounts]).filter(|_| namespace_is_missing) {
+    if let Some(because) = report.first_unsound(&[CheckId::Accounts]).filter(|_| namespace_is_missing) {
         return report.skipped(id, because);
     }
-    if let Some(because) = report.obstacle(&PATH) {
+    if let Some(because) = report.first_unsound(&ON_THE_WAY) {
         return report.skipped(id, because);
     }
     let (text, remedy) = if !allowed {
-        (format!("a create by hand is not answered by the webhook: {message}"), format!("the message; {}", facts.log()))
+        (
+            format!("a create by hand is not answered by the webhook: {message}"),
+            format!("the message; {}", facts.log_command()),
+        )
     } else if said("allowed by --mode warn") {
         ("a create by hand is let pass by --mode warn, which the Deployment does not say".to_owned(), restart(facts))
     } else {
         let text =
-            format!("a create by hand is let pass: {} was not asked, or does not enforce", facts.place().describe());
+            format!("a create by hand is let pass: {} was not asked, or does not enforce", facts.target().describe());
         (text, restart(facts))
     };
     report.faulty(id, text, remedy);
@@ -113,26 +117,26 @@ fn restart(facts: &Facts) -> String {
 
 /// Whether the API server asks the webhook and is answered.
 pub(super) fn is_answered(facts: &Facts) -> bool {
-    matches!(&facts.probe, Probe::Answer { message, .. } if refusal(facts, message).is_some())
+    matches!(&facts.probe, ProbeResult::Answer { message, .. } if refusal(facts, message).is_some())
 }
 
 /// The rule by which one of the installed entries refused.
 fn refusal(facts: &Facts, message: &str) -> Option<Rule> {
     let (_, rest) = message.split_once("admission webhook \"")?;
-    let (entry, told) = rest.split_once("\" denied the request: ")?;
-    let Look::Found(configuration) = facts.configuration(Kind::Validating) else { return None };
-    if !entries(configuration).any(|known| name(known) == entry) {
+    let (entry, reason) = rest.split_once("\" denied the request: ")?;
+    let Observation::Found(configuration) = facts.configuration(ConfigurationKind::Validating) else { return None };
+    if !entries_of(configuration).any(|known| entry_name(known) == entry) {
         return None;
     }
-    let (rule, _) = told.split_once(':')?;
+    let (rule, _) = reason.split_once(':')?;
     Rule::ALL.iter().copied().find(|known| known.name() == rule)
 }
 
 /// The rule by which the policy of `session-webhook policy` refused.
 fn refusal_by_policy(message: &str) -> Option<Rule> {
     let (_, rest) = message.split_once(&format!("ValidatingAdmissionPolicy '{NAME}' "))?;
-    let (_, told) = rest.split_once(" denied request: ")?;
-    let (rule, _) = told.split_once(':')?;
+    let (_, reason) = rest.split_once(" denied request: ")?;
+    let (rule, _) = reason.split_once(':')?;
     Rule::ALL.iter().copied().find(|known| known.name() == rule)
 }
 

@@ -1,18 +1,31 @@
-//! Where the webhook is, as its configurations say.
+//! `clientConfig` of an entry: the Service or URL that the API server calls, and the path.
 
 use serde_json::Value;
 
-use super::facts::{Look, Names};
-use crate::core::installation::{NAMESPACE, SERVICE};
+use super::entries::{entries_of, string_at};
+use super::observation::Observation;
+use crate::core::installation::{CONFIGURATION, NAMESPACE, SERVICE};
 
-/// A text in an object.
-pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
-    object.pointer(pointer).and_then(Value::as_str)
+/// Which installation is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallationNames {
+    /// Name of the webhook configurations.
+    pub configuration: String,
+    /// Namespace of the webhook's Service and Deployment, where one is given.
+    pub namespace: Option<String>,
+    /// Name of the Service, where one is given.
+    pub service: Option<String>,
 }
 
-/// What an entry calls.
+impl Default for InstallationNames {
+    fn default() -> Self {
+        Self { configuration: CONFIGURATION.to_owned(), namespace: None, service: None }
+    }
+}
+
+/// `clientConfig` of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Call {
+pub enum ClientConfig {
     /// A Service.
     Service {
         /// Its namespace.
@@ -24,23 +37,23 @@ pub enum Call {
         /// Path.
         path: String,
     },
-    /// Anything.
+    /// A URL.
     Url(String),
 }
 
-impl Call {
-    /// What an entry calls, if it says so.
+impl ClientConfig {
+    /// Reads it; none where it names neither a Service nor a URL.
     pub fn of(entry: &Value) -> Option<Self> {
-        if let Some(url) = text(entry, "/clientConfig/url") {
+        if let Some(url) = string_at(entry, "/clientConfig/url") {
             return Some(Self::Url(url.to_owned()));
         }
         let service = entry.pointer("/clientConfig/service")?;
         let port = service.get("port").and_then(Value::as_u64).map_or(Some(443), |port| port.try_into().ok())?;
         Some(Self::Service {
-            namespace: text(service, "/namespace")?.to_owned(),
-            name: text(service, "/name")?.to_owned(),
+            namespace: string_at(service, "/namespace")?.to_owned(),
+            name: string_at(service, "/name")?.to_owned(),
             port,
-            path: text(service, "/path").unwrap_or("/").to_owned(),
+            path: string_at(service, "/path").unwrap_or("/").to_owned(),
         })
     }
 
@@ -54,11 +67,11 @@ impl Call {
         }
     }
 
-    /// Who is called, the path left out.
-    pub fn server(&self) -> Place {
+    /// The Service or host that is called, without the path.
+    pub fn target(&self) -> WebhookTarget {
         match self {
             Self::Service { namespace, name, port, .. } => {
-                Place::Service { namespace: namespace.clone(), name: name.clone(), port: *port }
+                WebhookTarget::Service { namespace: namespace.clone(), name: name.clone(), port: *port }
             }
             Self::Url(url) => {
                 let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
@@ -67,16 +80,16 @@ impl Call {
                     Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(443)),
                     _ => (authority, 443),
                 };
-                Place::Url { host: host.trim_matches(['[', ']']).to_owned(), port }
+                WebhookTarget::Url { host: host.trim_matches(['[', ']']).to_owned(), port }
             }
         }
     }
 }
 
-/// Where the webhook is.
+/// The Service or URL that is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// Behind a Service.
+pub enum WebhookTarget {
+    /// A Service.
     Service {
         /// Its namespace.
         namespace: String,
@@ -85,7 +98,7 @@ pub enum Place {
         /// Its port.
         port: u16,
     },
-    /// At an address.
+    /// A host outside of the cluster's Services.
     Url {
         /// DNS name or IP address.
         host: String,
@@ -94,7 +107,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl WebhookTarget {
     /// The name that the certificate must stand for.
     pub fn tls_name(&self) -> String {
         match self {
@@ -104,7 +117,7 @@ impl Place {
     }
 
     /// The namespace of what runs the webhook.
-    pub fn namespace(&self, names: &Names) -> String {
+    pub fn namespace(&self, names: &InstallationNames) -> String {
         match self {
             Self::Service { namespace, .. } => namespace.clone(),
             Self::Url { .. } => names.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()),
@@ -120,26 +133,17 @@ impl Place {
     }
 }
 
-/// The entries of a configuration.
-pub(super) fn entries(configuration: &Value) -> impl Iterator<Item = &Value> {
-    configuration.get("webhooks").and_then(Value::as_array).into_iter().flatten()
-}
-
-/// The name of an entry.
-pub(super) fn name(entry: &Value) -> &str {
-    text(entry, "/name").unwrap_or_default()
-}
-
-/// Where the webhook is: where somebody said, else where the entries say, the one that refuses first, else as shipped.
-pub fn place(names: &Names, configurations: &[Look<Value>; 2]) -> Place {
-    let calls = configurations.iter().rev().filter_map(Look::found).flat_map(entries).filter_map(Call::of);
-    let called = calls.map(|call| call.server()).next();
+/// The Service or URL of the webhook: as named on the command line, else as in the first entry that has one (validating
+/// entries before mutating ones), else as shipped.
+pub fn webhook_target(names: &InstallationNames, configurations: &[Observation<Value>; 2]) -> WebhookTarget {
+    let found = configurations.iter().rev().filter_map(Observation::found).flat_map(entries_of);
+    let called = found.filter_map(ClientConfig::of).map(|config| config.target()).next();
     let (namespace, service, port) = match called {
-        Some(Place::Service { namespace, name, port }) => (Some(namespace), Some(name), port),
+        Some(WebhookTarget::Service { namespace, name, port }) => (Some(namespace), Some(name), port),
         Some(url) if names.service.is_none() => return url,
         _ => (None, None, 443),
     };
-    Place::Service {
+    WebhookTarget::Service {
         namespace: names.namespace.clone().or(namespace).unwrap_or_else(|| NAMESPACE.to_owned()),
         name: names.service.clone().or(service).unwrap_or_else(|| SERVICE.to_owned()),
         port,
@@ -151,7 +155,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::{Call, Place};
+    use super::{ClientConfig, WebhookTarget};
 
     #[rstest]
     #[case::host("https://webhook.example/mutate", "webhook.example", 443, "/mutate")]
@@ -161,15 +165,15 @@ mod tests {
     #[case::ipv6_and_port("https://[fd00::1]:8443/mutate", "fd00::1", 8443, "/mutate")]
     #[case::no_path("https://webhook.example", "webhook.example", 443, "/")]
     fn a_url_is_taken_apart(#[case] url: &str, #[case] host: &str, #[case] port: u16, #[case] path: &str) {
-        let call = Call::of(&json!({"clientConfig": {"url": url}})).unwrap();
-        assert_eq!((call.server(), call.path()), (Place::Url { host: host.to_owned(), port }, path));
+        let config = ClientConfig::of(&json!({"clientConfig": {"url": url}})).unwrap();
+        assert_eq!((config.target(), config.path()), (WebhookTarget::Url { host: host.to_owned(), port }, path));
     }
 
     #[test]
     fn a_service_has_the_defaults_of_the_api_server() {
-        let call = Call::of(&json!({"clientConfig": {"service": {"namespace": "a", "name": "b"}}})).unwrap();
-        assert_eq!((call.server().tls_name().as_str(), call.path()), ("b.a.svc", "/"));
-        assert_eq!(call.server().describe(), "Service a/b, port 443");
-        assert_eq!(Call::of(&json!({"clientConfig": {"service": {"name": "b"}}})), None);
+        let config = ClientConfig::of(&json!({"clientConfig": {"service": {"namespace": "a", "name": "b"}}})).unwrap();
+        assert_eq!((config.target().tls_name().as_str(), config.path()), ("b.a.svc", "/"));
+        assert_eq!(config.target().describe(), "Service a/b, port 443");
+        assert_eq!(ClientConfig::of(&json!({"clientConfig": {"service": {"name": "b"}}})), None);
     }
 }

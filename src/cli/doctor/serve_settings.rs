@@ -1,4 +1,4 @@
-//! What the program makes of what its pods are told.
+//! Reads the settings of a Deployment's pods as `serve` itself does.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,10 +8,13 @@ use clap::FromArgMatches;
 use crate::config::{
     BackfillArgs, ConfigError, Controllers, PolicyArgs, ServeArgs, TlsArgs, TlsMode, matches_with_files,
 };
-use crate::core::doctor::{Installed, PodSays, SecretSource};
+use crate::core::doctor::{CertificateSource, PodSettings, ServeSettings};
 
-/// Reads it as `serve` does; `file` is the text of a file that the pods find.
-pub(super) fn read(pod: &PodSays, file: &dyn Fn(&str) -> Option<String>) -> Result<Installed, String> {
+/// Reads a pod's arguments, variables and files; `file` is the text of a mounted file, by path.
+pub(super) fn read_serve_settings(
+    pod: &PodSettings,
+    file: &dyn Fn(&str) -> Option<String>,
+) -> Result<ServeSettings, String> {
     let arguments = std::iter::once("session-webhook".to_owned()).chain(pod.arguments.clone());
     let environment = |name: &str| {
         let variable = pod.variables.iter().rev().find(|(known, _)| known == name);
@@ -28,26 +31,26 @@ pub(super) fn read(pod: &PodSays, file: &dyn Fn(&str) -> Option<String>) -> Resu
     let error = |error: clap::Error| error.to_string();
     let args = ServeArgs::from_arg_matches(serve).map_err(error)?;
     let policy = PolicyArgs::from_arg_matches(serve).map_err(error)?;
-    let doubts = [policy.warnings(), TlsArgs::from_arg_matches(serve).map_err(error)?.warnings()].concat();
+    let warnings = [policy.warnings(), TlsArgs::from_arg_matches(serve).map_err(error)?.warnings()].concat();
     let controllers = BackfillArgs::from_arg_matches(serve).map_err(error)?.controllers();
     let folder = args.tls_cert.parent().and_then(Path::to_str).unwrap_or_default();
     let mounted = || pod.secrets.iter().find(|(at, _)| at == folder).map(|(_, name)| name.clone());
-    let secret = match args.tls {
-        TlsMode::Files => mounted().map_or(SecretSource::None, SecretSource::Mounted),
-        TlsMode::SelfManaged => SecretSource::SelfManaged(args.tls_secret),
-        TlsMode::SelfSigned => SecretSource::None,
+    let certificate_source = match args.tls {
+        TlsMode::Files => mounted().map_or(CertificateSource::None, CertificateSource::Mounted),
+        TlsMode::SelfManaged => CertificateSource::SelfManaged(args.tls_secret),
+        TlsMode::SelfSigned => CertificateSource::None,
     };
-    let looks_after = |is_on: fn(&Controllers) -> bool| {
+    let controller = |is_on: fn(&Controllers) -> bool| {
         let on = controllers.as_ref().filter(|controllers| is_on(controllers));
         on.map(|on| (on.options.lease.clone(), on.options.namespaces.clone()))
     };
-    Ok(Installed {
-        settings: policy.settings(),
-        secret,
+    Ok(ServeSettings {
+        policy: policy.settings(),
+        certificate_source,
         configuration: args.webhook_configuration,
-        backfill: looks_after(|on| on.backfill),
-        audit: looks_after(|on| on.audit_interval.is_some()),
+        backfill: controller(|on| on.backfill),
+        audit: controller(|on| on.audit_interval.is_some()),
         account: pod.account.clone(),
-        doubts,
+        warnings,
     })
 }

@@ -1,4 +1,4 @@
-//! One look at one thing.
+//! Reads one object, or all of a kind, with the rights of the calling user.
 
 use jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
@@ -6,30 +6,30 @@ use kube::client::Body;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use crate::core::doctor::{Clock, Look, Obstacle};
+use crate::core::doctor::{ClockReading, Observation, Unobservable};
 
-/// How many objects are asked for at once.
+/// How many objects are requested at once.
 const PAGE: u32 = 500;
 
-/// Looks at things with the rights of one user.
-pub(super) struct Looker {
+/// Reads objects with the rights of the calling user.
+pub(super) struct ObjectReader {
     pub(super) client: Client,
 }
 
-impl Looker {
+impl ObjectReader {
     pub(super) const fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// The API server's version and clock. Without an answer here there is no use in looking at anything else.
-    pub(super) async fn version(&self, now: fn() -> Timestamp) -> kube::Result<((u32, u32), Option<Clock>)> {
+    /// The API server's version and clock. Without an answer here nothing else can be read.
+    pub(super) async fn version(&self, now: fn() -> Timestamp) -> kube::Result<((u32, u32), Option<ClockReading>)> {
         let request = axum::http::Request::get("/version").body(Body::empty()).map_err(kube::Error::HttpError)?;
         let response = self.client.send(request).await?;
-        let here = now();
+        let local = now();
         let date = response.headers().get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
         let version = self.client.apiserver_version().await?;
         let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(0);
-        Ok(((number(&version.major), number(&version.minor)), date.map(|there| Clock { there, here })))
+        Ok(((number(&version.major), number(&version.minor)), date.map(|remote| ClockReading { remote, local })))
     }
 
     fn api(&self, resource: &Resource, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -42,10 +42,12 @@ impl Looker {
     }
 
     /// One object.
-    pub(super) async fn get(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Look<Value> {
+    pub(super) async fn get(&self, resource: &Resource, namespace: Option<&str>, name: &str) -> Observation<Value> {
         match self.api(resource, namespace).get(name).await {
-            Ok(object) => look_at(&object),
-            Err(error) => missed(&error, || right("get", &format!("{}/{name}", resource.qualified()), namespace)),
+            Ok(object) => observed(&object),
+            Err(error) => {
+                unobserved(&error, || describe_right("get", &format!("{}/{name}", resource.qualified()), namespace))
+            }
         }
     }
 
@@ -55,30 +57,30 @@ impl Looker {
         resource: &Resource,
         namespace: Option<&str>,
         params: ListParams,
-    ) -> Look<Vec<Value>> {
+    ) -> Observation<Vec<Value>> {
         let api = self.api(resource, namespace);
         let mut params = params.limit(PAGE);
         let mut all = Vec::new();
         loop {
             let page = match api.list(&params).await {
                 Ok(page) => page,
-                Err(error) => return missed(&error, || right("list", &resource.qualified(), namespace)),
+                Err(error) => return unobserved(&error, || describe_right("list", &resource.qualified(), namespace)),
             };
             for object in &page.items {
                 match serde_json::to_value(object) {
                     Ok(object) => all.push(object),
-                    Err(error) => return Look::Unknown(Obstacle::Failed(error.to_string())),
+                    Err(error) => return Observation::Unknown(Unobservable::Failed(error.to_string())),
                 }
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
-                None => return Look::Found(all),
+                None => return Observation::Found(all),
             }
         }
     }
 }
 
-/// What can be looked at; always in version v1.
+/// A kind of object; always in version v1.
 pub(super) struct Resource {
     plural: &'static str,
     group: &'static str,
@@ -96,34 +98,34 @@ impl Resource {
     }
 }
 
-fn look_at(object: &DynamicObject) -> Look<Value> {
+fn observed(object: &DynamicObject) -> Observation<Value> {
     match serde_json::to_value(object) {
-        Ok(object) => Look::Found(object),
-        Err(error) => Look::Unknown(Obstacle::Failed(error.to_string())),
+        Ok(object) => Observation::Found(object),
+        Err(error) => Observation::Unknown(Unobservable::Failed(error.to_string())),
     }
 }
 
-/// What an error of the API server means for a look.
-pub(super) fn missed<T>(error: &kube::Error, right: impl FnOnce() -> String) -> Look<T> {
+/// What an error of the API server says about the object: absent, or why it could not be read.
+pub(super) fn unobserved<T>(error: &kube::Error, right: impl FnOnce() -> String) -> Observation<T> {
     match error {
-        kube::Error::Api(status) if status.code == 404 => Look::Absent,
-        kube::Error::Api(status) if status.code == 403 => Look::Unknown(Obstacle::Forbidden(right())),
-        error => Look::Unknown(Obstacle::Failed(plain(error))),
+        kube::Error::Api(status) if status.code == 404 => Observation::Absent,
+        kube::Error::Api(status) if status.code == 403 => Observation::Unknown(Unobservable::Forbidden(right())),
+        error => Observation::Unknown(Unobservable::Failed(error_message(error))),
     }
 }
 
-/// What the API server says, without what this program makes of it.
-pub(super) fn plain(error: &kube::Error) -> String {
+/// The API server's own message, without what the client library adds.
+pub(super) fn error_message(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         error => error.to_string(),
     }
 }
 
-/// A right, as people name it.
-pub(super) fn right(verb: &str, what: &str, namespace: Option<&str>) -> String {
-    let place = namespace.map_or_else(String::new, |namespace| format!(" in the namespace {namespace}"));
-    format!("{verb} {what}{place}")
+/// A right, as the report names it.
+pub(super) fn describe_right(verb: &str, what: &str, namespace: Option<&str>) -> String {
+    let scope = namespace.map_or_else(String::new, |namespace| format!(" in the namespace {namespace}"));
+    format!("{verb} {what}{scope}")
 }
 
 /// The value of a `Date` header.

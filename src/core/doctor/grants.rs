@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::core::doctor::facts::Rbac;
-use crate::core::doctor::place::text;
+use super::entries::string_at;
+use super::facts::Rbac;
 
 /// A rule that is bound to somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Grant {
 /// All grants, each with those whom it is for.
 pub(super) fn grants_to_all(rbac: &Rbac) -> Vec<(Subject, Grant)> {
     let everywhere = rbac.cluster_role_bindings.iter().map(|binding| (binding, None));
-    let somewhere = rbac.role_bindings.iter().map(|binding| (binding, text(binding, "/metadata/namespace")));
+    let somewhere = rbac.role_bindings.iter().map(|binding| (binding, string_at(binding, "/metadata/namespace")));
     let mut all = Vec::new();
     for (binding, namespace) in everywhere.chain(somewhere) {
         let grants = grants(rbac, binding, namespace);
@@ -102,12 +102,12 @@ pub(super) fn grants_of(rbac: &Rbac, namespace: &str, name: &str) -> Vec<Grant> 
 }
 
 fn grants(rbac: &Rbac, binding: &Value, namespace: Option<&str>) -> Vec<Grant> {
-    let kind = text(binding, "/roleRef/kind").unwrap_or_default();
-    let name = text(binding, "/roleRef/name").unwrap_or_default();
+    let kind = string_at(binding, "/roleRef/kind").unwrap_or_default();
+    let name = string_at(binding, "/roleRef/name").unwrap_or_default();
     let candidates = if kind == "ClusterRole" { &rbac.cluster_roles } else { &rbac.roles };
     let is_it = |role: &&Value| {
-        text(role, "/metadata/name") == Some(name)
-            && (kind == "ClusterRole" || text(role, "/metadata/namespace") == namespace)
+        string_at(role, "/metadata/name") == Some(name)
+            && (kind == "ClusterRole" || string_at(role, "/metadata/namespace") == namespace)
     };
     let rules = candidates.iter().find(is_it).map(|role| list(role, "rules")).unwrap_or_default();
     let grant = |rule: &Value| Grant {
@@ -123,10 +123,10 @@ fn grants(rbac: &Rbac, binding: &Value, namespace: Option<&str>) -> Vec<Grant> {
 }
 
 fn subject(subject: &Value, namespace: Option<&str>) -> Option<Subject> {
-    let name = text(subject, "/name")?;
-    match text(subject, "/kind")? {
+    let name = string_at(subject, "/name")?;
+    match string_at(subject, "/kind")? {
         "ServiceAccount" => {
-            let namespace = text(subject, "/namespace").or(namespace)?;
+            let namespace = string_at(subject, "/namespace").or(namespace)?;
             Some(Subject::User(format!("system:serviceaccount:{namespace}:{name}")))
         }
         "User" => Some(Subject::User(name.to_owned())),

@@ -1,17 +1,17 @@
-//! What a Deployment tells its pods: arguments, variables, where the configuration file comes from.
+//! What a Deployment gives its pods: arguments, environment variables, and the objects that their files come from.
 
 use serde_json::Value;
 
-use super::place::text;
+use super::entries::string_at;
 
-/// What the webhook's container is given.
+/// What a Deployment gives the webhook's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PodSays {
+pub struct PodSettings {
     /// The arguments, the program's name left out.
     pub arguments: Vec<String>,
     /// The variables that have a value in the Deployment itself.
     pub variables: Vec<(String, String)>,
-    /// What the files come from: the folder, and the `ConfigMap` that it holds.
+    /// Where files come from: a mounted folder, and the `ConfigMap` behind it.
     pub config_maps: Vec<(String, String)>,
     /// The same for Secrets.
     pub secrets: Vec<(String, String)>,
@@ -20,7 +20,7 @@ pub struct PodSays {
 }
 
 /// Whether this Deployment's pods are those that a Service selects.
-pub(super) fn is_selected(deployment: &Value, selector: &Value) -> bool {
+fn is_selected(deployment: &Value, selector: &Value) -> bool {
     let labels = deployment.pointer("/spec/template/metadata/labels");
     let selector = selector.as_object();
     selector.is_some_and(|selector| {
@@ -30,11 +30,11 @@ pub(super) fn is_selected(deployment: &Value, selector: &Value) -> bool {
 }
 
 /// Reads the container that runs `serve`.
-pub fn pod_says(deployment: &Value, selector: &Value) -> Option<PodSays> {
+pub fn pod_settings(deployment: &Value, selector: &Value) -> Option<PodSettings> {
     if !is_selected(deployment, selector) {
         return None;
     }
-    let namespace = text(deployment, "/metadata/namespace").unwrap_or_default();
+    let namespace = string_at(deployment, "/metadata/namespace").unwrap_or_default();
     let pod = deployment.pointer("/spec/template/spec")?;
     let list = |object: &Value, key: &str| object.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let words = |container: &Value, key: &str| -> Vec<String> {
@@ -48,9 +48,9 @@ pub fn pod_says(deployment: &Value, selector: &Value) -> Option<PodSays> {
     let container = list(pod, "containers").into_iter().find(|container| !arguments(container).is_empty())?;
     let mut variables: Vec<(String, String)> = Vec::new();
     for variable in list(&container, "env") {
-        let Some(name) = text(&variable, "/name") else { continue };
-        let field = text(&variable, "/valueFrom/fieldRef/fieldPath");
-        let given = text(&variable, "/value").map(str::to_owned);
+        let Some(name) = string_at(&variable, "/name") else { continue };
+        let field = string_at(&variable, "/valueFrom/fieldRef/fieldPath");
+        let given = string_at(&variable, "/value").map(str::to_owned);
         let value = given.or_else(|| (field == Some("metadata.namespace")).then(|| namespace.to_owned()));
         let Some(mut value) = value else { continue };
         // A variable can use those before it.
@@ -61,18 +61,18 @@ pub fn pod_says(deployment: &Value, selector: &Value) -> Option<PodSays> {
     }
     let mounted = |kind: &str, key: &str| -> Vec<(String, String)> {
         let volume = |mount: &Value| {
-            let folder = text(mount, "/mountPath")?.trim_end_matches('/').to_owned();
+            let folder = string_at(mount, "/mountPath")?.trim_end_matches('/').to_owned();
             let volumes = list(pod, "volumes");
             let volume = volumes.iter().find(|volume| volume.get("name") == mount.get("name"))?;
-            Some((folder, text(volume, &format!("/{kind}/{key}"))?.to_owned()))
+            Some((folder, string_at(volume, &format!("/{kind}/{key}"))?.to_owned()))
         };
         list(&container, "volumeMounts").iter().filter_map(volume).collect()
     };
-    Some(PodSays {
+    Some(PodSettings {
         arguments: arguments(&container),
         config_maps: mounted("configMap", "name"),
         secrets: mounted("secret", "secretName"),
-        account: text(pod, "/serviceAccountName").unwrap_or("default").to_owned(),
+        account: string_at(pod, "/serviceAccountName").unwrap_or("default").to_owned(),
         variables,
     })
 }
