@@ -16,7 +16,8 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What all entries have in common. Every field that the API server would default is spelled out. */}}
+{{/* What all entries have in common. Every field that the API server would default is spelled out, but
+for the selectors: AKS writes one of its own, and a server-side apply of ours would conflict with it. */}}
 {{- define "session-webhook.webhook-entry" -}}
 admissionReviewVersions:
   - v1
@@ -47,10 +48,7 @@ matchPolicy: Equivalent
 {{- with .root.Values.webhooks.namespaceSelector }}
 namespaceSelector:
   {{- toYaml . | nindent 2 }}
-{{- else }}
-namespaceSelector: {}
 {{- end }}
-objectSelector: {}
 sideEffects: None
 {{- end }}
 
