@@ -23,7 +23,9 @@ struct Guarded {
     server: Running,
     clients: Authority,
     file: PathBuf,
-    _files: (TempDir, Secret),
+    authority: Authority,
+    secret: Secret,
+    _directory: TempDir,
 }
 
 impl Guarded {
@@ -37,7 +39,7 @@ impl Guarded {
             config.handshake.client_ca = Some(file.clone());
             config.handshake.client_names = names.iter().map(ToString::to_string).collect();
         });
-        Self { server, clients, file, _files: (directory, secret) }
+        Self { server, clients, file, authority, secret, _directory: directory }
     }
 
     /// The answer to a client with this certificate; none where the handshake fails.
@@ -106,7 +108,7 @@ async fn authorities_can_be_rotated_with_an_overlap_and_a_broken_file_changes_no
     assert!(guarded.answer(Some(&old), &TLS13).is_some() && guarded.answer(Some(&new), &TLS13).is_some());
 
     fs::write(&guarded.file, "").unwrap();
-    guarded.server.wait_for(|status| status.problem.is_some()).await;
+    guarded.server.wait_for(|status| status.error.is_some()).await;
     assert_eq!(guarded.server.loads("bad-client-ca"), 1);
     assert!(guarded.answer(Some(&old), &TLS13).is_some());
 
@@ -114,6 +116,30 @@ async fn authorities_can_be_rotated_with_an_overlap_and_a_broken_file_changes_no
     guarded.server.wait_for(|status| status.loads == 3).await;
     assert_eq!(guarded.answer(Some(&old), &TLS13), None);
     assert!(guarded.answer(Some(&new), &TLS13).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pair_and_authorities_the_good_part_is_taken() {
+    let mut guarded = Guarded::start(&[]);
+    let (old, next) = (identity(&guarded.clients, &["a"]), Authority::new());
+
+    // Not even with a broken pair beside it is a withdrawn authority trusted.
+    guarded.secret.swap(&Pair { key: Vec::new(), ..guarded.authority.issue("broken", ALIVE) });
+    guarded.server.wait_for(|status| status.error.is_some()).await;
+    fs::write(&guarded.file, next.pem()).unwrap();
+    guarded.server.wait_for(|status| status.loads == 2).await;
+    assert_eq!(guarded.answer(Some(&old), &TLS13), None);
+    let new = identity(&next, &["a"]);
+    assert!(guarded.answer(Some(&new), &TLS13).is_some());
+
+    // Nor does a broken file of authorities keep a renewed pair from being served.
+    fs::write(&guarded.file, "-----BEGIN CERTIFICATE-----").unwrap();
+    guarded.secret.swap(&guarded.authority.issue("renewed.example", ALIVE));
+    guarded.server.wait_for(|status| status.certificate.names.contains(&"renewed.example".to_owned())).await;
+    guarded.server.wait_for(|status| status.error.as_ref().is_some_and(|e| e.reason() == "bad-client-ca")).await;
+    assert!(guarded.answer(Some(&new), &TLS13).is_some());
+    assert_eq!(guarded.answer(Some(&old), &TLS13), None);
+    assert_eq!((guarded.server.loads("bad-key"), guarded.server.loads("bad-client-ca")), (1, 1));
 }
 
 #[rstest]

@@ -306,7 +306,7 @@ fn status(not_after: &str) -> TlsStatus {
         not_before: Timestamp::UNIX_EPOCH,
         not_after: not_after.parse().unwrap(),
     };
-    TlsStatus { certificate, loads: 1, problem: None, distrust: None }
+    TlsStatus { certificate, loads: 1, error: None, distrust: None }
 }
 
 #[rstest]

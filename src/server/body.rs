@@ -19,33 +19,33 @@ use super::refusal::Refusal;
 
 /// An amount that requests in flight share.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct InFlightBudget {
     limit: usize,
     taken: AtomicUsize,
     gauge: Gauge,
 }
 
-impl Budget {
+impl InFlightBudget {
     /// `gauge` follows what is taken.
     pub(super) fn new(limit: usize, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self { limit, taken: AtomicUsize::new(0), gauge })
     }
 
     /// Takes `amount` until the charge is dropped; `None` when that is more than is left.
-    pub(super) fn take(self: &Arc<Self>, amount: usize) -> Option<Charge> {
-        let mut charge = Charge { budget: Arc::clone(self), amount: 0 };
+    pub(super) fn take(self: &Arc<Self>, amount: usize) -> Option<InFlightPermit> {
+        let mut charge = InFlightPermit { budget: Arc::clone(self), amount: 0 };
         charge.grow(amount).then_some(charge)
     }
 }
 
 /// What one request has taken; given back on drop.
 #[derive(Debug)]
-pub(super) struct Charge {
-    budget: Arc<Budget>,
+pub(super) struct InFlightPermit {
+    budget: Arc<InFlightBudget>,
     amount: usize,
 }
 
-impl Charge {
+impl InFlightPermit {
     /// Takes `more`; false when that is more than is left.
     fn grow(&mut self, more: usize) -> bool {
         let fits = |taken: usize| taken.checked_add(more).filter(|sum| *sum <= self.budget.limit);
@@ -58,7 +58,7 @@ impl Charge {
     }
 }
 
-impl Drop for Charge {
+impl Drop for InFlightPermit {
     fn drop(&mut self) {
         self.budget.taken.fetch_sub(self.amount, Ordering::AcqRel);
         self.budget.gauge.dec_by(signed(self.amount));
@@ -83,9 +83,9 @@ const FIRST_BUFFER: usize = 64 << 10;
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: &mut B,
-    bytes: &Arc<Budget>,
+    bytes: &Arc<InFlightBudget>,
     limit: Duration,
-) -> Result<(Bytes, Charge), Refusal>
+) -> Result<(Bytes, InFlightPermit), Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -103,7 +103,7 @@ where
     }
 }
 
-async fn collect<B>(body: &mut B, room: usize, mut charge: Charge) -> Result<(Bytes, Charge), Refusal>
+async fn collect<B>(body: &mut B, room: usize, mut charge: InFlightPermit) -> Result<(Bytes, InFlightPermit), Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -27,7 +27,7 @@ use self::bind::bind;
 use self::listener::acceptor::{Acceptor, Tls};
 use self::listener::limits::Connections;
 use self::router::App;
-use self::tls::{ClientPolicy, Handshake, Offer, Pair, PairFiles, Problem, TlsStatus, TlsStore};
+use self::tls::{CertificateError, ClientPolicy, Handshake, Pair, PairFiles, ServingCertificate, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 
@@ -110,7 +110,7 @@ pub enum TlsSource {
     /// One pair, for good.
     Fixed(Pair),
     /// The pair that stands here, and each that comes after it.
-    Offers(watch::Receiver<Offer>),
+    Offers(watch::Receiver<ServingCertificate>),
 }
 
 /// All that a server needs to know.
@@ -145,7 +145,7 @@ pub enum ServerError {
     },
     /// There is no usable certificate.
     #[error("cannot serve TLS: {problem}; {advice}", problem = .0, advice = .0.advice())]
-    Certificate(#[from] Problem),
+    Certificate(#[from] CertificateError),
     /// Requests in flight were cut at the end, by the drain timeout or because told to stop twice.
     #[error("stopped with {requests} requests in flight")]
     Cut {
@@ -198,7 +198,9 @@ impl Server {
         let (tls, tls_poll) = match tls {
             TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
             TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
-            TlsSource::Offers(offers) => (TlsStore::from_offers(offers, handshake, Arc::clone(&metrics))?, TLS_POLL),
+            TlsSource::Offers(certificates) => {
+                (TlsStore::handed_over(certificates, handshake, Arc::clone(&metrics))?, TLS_POLL)
+            }
         };
         let stage = watch::Sender::new(Stage::Serving);
         let ops_limits = Limits { connections: ops::MAX_CONNECTIONS, ..limits };

@@ -50,9 +50,8 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
     } else {
         (StatusCode::OK, "ok")
     };
-    let problem =
-        status.problem.as_ref().map(|problem| format!("new files not served: {problem}\n")).unwrap_or_default();
-    (code, format!("{verdict}\n{}\n{problem}", status.certificate))
+    let refused = status.error.as_ref().map(|error| format!("new files not served: {error}\n")).unwrap_or_default();
+    (code, format!("{verdict}\n{}\n{refused}", status.certificate))
 }
 
 async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {

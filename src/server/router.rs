@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
 use super::Limits;
-use super::body::{self, Budget, Charge};
+use super::body::{self, InFlightBudget, InFlightPermit};
 use super::listener::connection::UnknownClient;
 use super::log::{self, Throttle};
 use super::refusal::Refusal;
@@ -42,9 +42,9 @@ pub struct App {
     clock: Box<Clock>,
     limits: Limits,
     metrics: Arc<Metrics>,
-    requests: Arc<Budget>,
-    decisions: Arc<Budget>,
-    bytes: Arc<Budget>,
+    requests: Arc<InFlightBudget>,
+    decisions: Arc<InFlightBudget>,
+    bytes: Arc<InFlightBudget>,
     strangers: Throttle,
     refusals: Throttle,
 }
@@ -61,9 +61,9 @@ impl App {
             decide: Box::new(move |webhook, review, now| policy.decide(webhook, review, now)),
             clock: Box::new(super::clock),
             limits,
-            requests: Budget::new(usize::MAX, metrics.requests_in_flight.clone()),
-            decisions: Budget::new(limits.requests, metrics.decisions_in_flight.clone()),
-            bytes: Budget::new(limits.bytes, metrics.bytes_in_flight.clone()),
+            requests: InFlightBudget::new(usize::MAX, metrics.requests_in_flight.clone()),
+            decisions: InFlightBudget::new(limits.requests, metrics.decisions_in_flight.clone()),
+            bytes: InFlightBudget::new(limits.bytes, metrics.bytes_in_flight.clone()),
             metrics,
             strangers: Throttle::new(),
             refusals: Throttle::new(),
@@ -193,7 +193,11 @@ where
 }
 
 /// The body, and what it is charged with.
-async fn read<B>(app: &App, headers: &HeaderMap, body: &mut B) -> Result<(Bytes, Charge, Charge), Refusal>
+async fn read<B>(
+    app: &App,
+    headers: &HeaderMap,
+    body: &mut B,
+) -> Result<(Bytes, InFlightPermit, InFlightPermit), Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
 {

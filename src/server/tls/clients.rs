@@ -7,7 +7,7 @@ use rustls::{AlertDescription, CommonState, Error};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::super::log::{LONGEST_NAME, Throttle};
-use super::names;
+use super::certificate::names;
 use crate::core::text::sanitize_line;
 
 /// Which clients are answered.
