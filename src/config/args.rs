@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::values::{ByteSize, HumanDuration, exact_account, object_name, socket_address};
+use crate::cluster::client::REQUEST_TIMEOUT;
 use crate::core::installation::{CONFIGURATION, SELF_MANAGED_SECRET, SERVICE};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
 use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
@@ -16,6 +18,23 @@ pub struct ConfigArg {
     /// YAML file with options, by their long names; flags and variables win over it
     #[arg(long, env = "SESSION_WEBHOOK_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// How long the API server may take: [`RequestArgs::timeout`].
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct RequestArgs {
+    /// Time for one request to the API server, retries and the whole answer included
+    #[arg(long, env = "SESSION_WEBHOOK_REQUEST_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
+    #[arg(default_value_t = HumanDuration::new(REQUEST_TIMEOUT.try_into().unwrap_or_default()))]
+    request_timeout: HumanDuration,
+}
+
+impl RequestArgs {
+    /// For [`crate::cluster::client::connect`].
+    pub fn timeout(&self) -> Duration {
+        self.request_timeout.unsigned()
+    }
 }
 
 /// What the policy may be told: [`PolicyArgs::settings`].

@@ -262,6 +262,9 @@ fn for_this_server(world: &World, overlay: &str) -> String {
     if world.is_before(28) {
         components.push("without-match-conditions");
     }
+    if world.is_before(27) {
+        components.push("before-1.27");
+    }
     if world.is_before(21) {
         components.push("policy-v1beta1");
     }
@@ -495,7 +498,7 @@ async fn an_api_server_tells_what_the_alerts_on_it_ask_for(world: &World) {
         r#"fail_open_count{name="mutate.session-webhook.hobbyfarm.io""#,
         r#"fail_open_count{name="validate-hobbyfarm.session-webhook.hobbyfarm.io""#,
         r#"admission_duration_seconds_bucket{name="validate.session-webhook.hobbyfarm.io""#,
-        r#"policy_check_total{enforcement_action="deny",error_type="no_error",policy="hobbyfarm-session-webhook""#,
+        r#"policy_check_total{enforcement_action="deny",error_type="invalid_error",policy="hobbyfarm-session-webhook""#,
     ] {
         assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:#?}");
     }

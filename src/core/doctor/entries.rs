@@ -67,7 +67,7 @@ fn configuration(facts: &Facts, kind: Kind, report: &mut Report) {
     let there: Vec<_> = super::place::entries(configuration).map(name).collect();
     let shipped = ENTRIES.iter().filter(|entry| entry.kind == kind);
     // HobbyFarm's own entry may be left out: manifests/components/without-match-conditions.
-    let needed = shipped.filter(|entry| entry.writers != installation::Writers::HobbyFarm);
+    let needed = shipped.filter(|entry| entry.writers != installation::Writers::HobbyFarmAndGarbageCollectors);
     let missing: Vec<_> = needed.map(|entry| entry.name).filter(|name| !there.contains(name)).collect();
     if missing.is_empty() {
         return report.sound(id, format!("{resource} {named} has its entries"));

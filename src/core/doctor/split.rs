@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::place::{name, text};
 use super::report::{Finding, Report};
 use crate::core::installation::{
-    ConfigurationKind as Kind, ENTRIES, MATCH_CONDITIONS_SINCE, Writers, match_expression, users,
+    ConfigurationKind as Kind, ENTRIES, GARBAGE_COLLECTORS, MATCH_CONDITIONS_SINCE, Writers, match_expression, users,
 };
 
 pub(super) fn examine(facts: &Facts, report: &mut Report) {
@@ -53,10 +53,13 @@ fn conditions(entry: &Value) -> Vec<&str> {
     all.filter_map(|condition| text(condition, "/expression")).collect()
 }
 
-/// The user names in an expression.
+/// HobbyFarm's user names in an expression.
 fn named(expression: &str) -> Vec<String> {
     let words = expression.split('\'').skip(1).step_by(2);
-    words.filter(|word| word.starts_with("system:serviceaccount:")).map(str::to_owned).collect()
+    words
+        .filter(|word| word.starts_with("system:serviceaccount:") && !GARBAGE_COLLECTORS.contains(word))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn sorted(names: &[String]) -> Vec<&String> {
