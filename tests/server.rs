@@ -17,7 +17,7 @@ use rstest::rstest;
 use session_webhook::core::admission::policy::Policy;
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
-use session_webhook::server::ops::{self, Ops};
+use session_webhook::server::ops::{self, OpsState};
 use session_webhook::server::router::router;
 use session_webhook::server::tls::{Certificate, TlsStatus};
 use session_webhook::server::{Limits, MAX_BODY, Stage};
@@ -322,7 +322,7 @@ async fn readiness_tells_the_certificate(
 ) {
     let (_tls, tls) = watch::channel(status(not_after));
     let (_stage, stage) = watch::channel(stage);
-    let router = ops::router(Ops { metrics: metrics(), tls, stage });
+    let router = ops::router(OpsState { metrics: metrics(), tls, stage });
     let ready = send(&router, Request::get("/readyz").body(Body::empty()).unwrap()).await;
     assert_eq!(ready.status, code);
     for part in [word, "CN=hook", "hook.example", not_after] {

@@ -10,11 +10,11 @@ use session_webhook::server::{Config, Server, ServerError, TlsSource, clock};
 use support::certificates::{ALIVE, Authority, Secret, unwrapped};
 use support::client::Client;
 use support::config;
-use support::running::{POLL, Running};
+use support::test_server::{POLL, TestServer};
 use tokio::sync::mpsc;
 
 /// The certificate of a new handshake, as PEM would have it.
-fn served(server: &Running) -> Vec<u8> {
+fn served(server: &TestServer) -> Vec<u8> {
     server.connect().certificate()
 }
 
@@ -28,7 +28,7 @@ async fn a_secret_that_is_swapped_twice_is_followed_twice() {
     let authority = Authority::new();
     let pairs = ["one", "two", "three"].map(|name| authority.issue(name, ALIVE));
     let secret = Secret::new(&pairs[0]);
-    let mut server = Running::following(&authority, &secret, |_| {});
+    let mut server = TestServer::following(&authority, &secret, |_| {});
     assert_eq!(served(&server), der(&pairs[0]));
     for (loads, pair) in (2..).zip(&pairs[1..]) {
         secret.swap(pair);
@@ -134,7 +134,7 @@ async fn an_unusable_pair_is_kept_out_and_counted_once(
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::following(&authority, &secret, expect_localhost);
+    let mut server = TestServer::following(&authority, &secret, expect_localhost);
 
     secret.swap(&bad(&authority));
     server.wait_for(|status| status.error.as_ref().is_some_and(|error| error.reason() == reason)).await;
@@ -154,7 +154,7 @@ async fn files_that_vanish_leave_the_last_good_pair() {
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::following(&authority, &secret, |_| {});
+    let mut server = TestServer::following(&authority, &secret, |_| {});
     drop(secret);
     server.wait_for(|status| matches!(status.error, Some(CertificateError::Unreadable { .. }))).await;
     assert_eq!(served(&server), der(&good));
@@ -195,7 +195,7 @@ fn below_an_intermediate(authority: &Authority) -> Pair {
 async fn what_issuers_write_is_served(#[case] pair: fn(&Authority) -> Pair) {
     let authority = Authority::new();
     let secret = Secret::new(&authority.issue("first", ALIVE));
-    let mut server = Running::following(&authority, &secret, expect_localhost);
+    let mut server = TestServer::following(&authority, &secret, expect_localhost);
     let pair = pair(&authority);
     secret.swap(&pair);
     server.wait_for(|status| status.loads == 2).await;

@@ -14,13 +14,13 @@ use session_webhook::metrics::RefusalLabels;
 use session_webhook::server::tls::{Pair, TlsVersion};
 use support::certificates::{ALIVE, Authority, Secret};
 use support::client::{Client, client_config};
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{eventually, review};
 use tempfile::TempDir;
 
 /// A server that asks for certificates by an authority.
 struct Guarded {
-    server: Running,
+    server: TestServer,
     clients: Authority,
     file: PathBuf,
     authority: Authority,
@@ -35,7 +35,7 @@ impl Guarded {
         let file = directory.path().join("ca.crt");
         fs::write(&file, clients.pem()).unwrap();
         let secret = Secret::new(&authority.issue("a", ALIVE));
-        let server = Running::following(&authority, &secret, |config| {
+        let server = TestServer::following(&authority, &secret, |config| {
             config.handshake.client_ca = Some(file.clone());
             config.handshake.client_names = names.iter().map(ToString::to_string).collect();
         });
@@ -153,7 +153,7 @@ async fn the_oldest_version_of_tls_is_kept(
     #[case] version: &'static SupportedProtocolVersion,
     #[case] accepted: bool,
 ) {
-    let server = Running::start(|config| config.handshake.min_version = least);
+    let server = TestServer::start(|config| config.handshake.min_version = least);
     let config = client_config(&server.authority, None, &[version]);
     let answer = Client::connect_as(server.listeners.webhook, config)
         .map(|mut client| client.post("/mutate", review().to_string().as_bytes()));
@@ -165,7 +165,7 @@ async fn the_oldest_version_of_tls_is_kept(
 async fn a_client_that_trusts_another_authority_is_counted(
     #[values(&TLS12, &TLS13)] version: &'static SupportedProtocolVersion,
 ) {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let config = client_config(&Authority::new().der(), None, &[version]);
     assert!(Client::connect_as(server.listeners.webhook, config).is_err());
     eventually("it is counted", || server.closed("distrusted") == 1).await;
