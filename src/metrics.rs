@@ -1,5 +1,6 @@
 //! What is measured: one struct, labels from closed sets, so that no client can make the process grow.
 
+mod connections;
 mod labels;
 mod registrar;
 
@@ -10,9 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::connections::ConnectionMetrics;
 pub use self::labels::{
-    ActionLabel, ClosedLabel, FindingLabels, LoadLabel, RefusalLabels, ResultLabel, ReviewLabels, RuleLabel,
-    StepLabels, WebhookLabel,
+    ActionLabel, ClosedLabel, ControllerLabel, FindingLabels, LoadLabel, RefusalLabels, RestartLabels, ResultLabel,
+    ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
 };
 use self::labels::{DecisionLabel, OperationLabel, Subresource};
 pub use self::registrar::Description;
@@ -83,6 +85,10 @@ pub struct Metrics {
     pub audit_ended: Gauge,
     /// Audits that came to nothing.
     pub audit_errors: Counter,
+    /// When a controller that works has last got on, seconds since 1970; nothing where it does not work.
+    pub controller_progress: Family<ControllerLabel, Gauge>,
+    /// Controllers that were started anew, by why.
+    pub controller_restarts: Family<RestartLabels, Counter>,
     /// Lines of the log that were lost because nobody read it; brought up to date when metrics are asked for.
     pub log_lines_lost: Counter,
     /// Requests being worked on.
@@ -107,7 +113,8 @@ impl Metrics {
         let refused = r.by(&["code", "reason"]).make("requests_refused", "Requests that got no verdict");
         let broken_invariants =
             r.by(&["rule"]).make("invariants_broken", "Broken invariants that were let pass with a warning");
-        let panics = r.make("panics", "Panics that were caught and answered with 500");
+        let panics =
+            r.make("panics", "Panics that were caught: a request is answered with 500, a controller is started anew");
         let certificate_not_before = r.make_with_unit(
             "tls_certificate_not_before",
             "Start of the served certificate's life, since 1970",
@@ -149,6 +156,14 @@ impl Metrics {
         let audit_sessions = r.make("audit_sessions", "Sessions that the last audit judged");
         let audit_ended = r.make_with_unit("audit_ended", "When the last audit ended, since 1970", Unit::Seconds);
         let audit_errors = r.make("audit_errors", "Audits that came to nothing");
+        let controller_progress = r.by(&["controller"]).make_with_unit(
+            "controller_progress",
+            "When a controller that works in this replica has last got on, since 1970",
+            Unit::Seconds,
+        );
+        let controller_restarts = r
+            .by(&["controller", "reason"])
+            .make("controller_restarts", "Controllers that panicked, ended or stalled and were started anew");
         let log_lines_lost = r.make("log_lines_lost", "Lines of the log that were lost because nobody read it");
         let requests_in_flight = r.make("in_flight_requests", "Requests whose body is arriving or being decided");
         let decisions_in_flight = r.make("in_flight_decisions", "Requests being decided");
@@ -186,6 +201,8 @@ impl Metrics {
             audit_sessions,
             audit_ended,
             audit_errors,
+            controller_progress,
+            controller_restarts,
             log_lines_lost,
             requests_in_flight,
             decisions_in_flight,
@@ -243,8 +260,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[cfg(test)]
 mod tests {
     use super::{
-        ActionLabel, ClosedLabel, Description, FindingLabels, LoadLabel, Metrics, RefusalLabels, ResultLabel,
-        ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
+        ActionLabel, ClosedLabel, ControllerLabel, Description, FindingLabels, LoadLabel, Metrics, RefusalLabels,
+        RestartLabels, ResultLabel, ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
     };
     use crate::core::admission::decision::Verdict;
     use crate::core::admission::review::{Review, Webhook};
@@ -268,6 +285,9 @@ mod tests {
         metrics.authority_steps.get_or_create(&StepLabels { step: "bootstrap", result: "done" }).inc();
         metrics.backfill_sessions.get_or_create(&ResultLabel { result: "repaired" }).inc();
         metrics.backfill_unparsable.get_or_create(&ActionLabel { action: "replaced" }).inc();
+        metrics.controller_progress.get_or_create(&ControllerLabel { controller: "backfill" }).set(1);
+        let restarts = RestartLabels { controller: "backfill", reason: "panicked" };
+        metrics.controller_restarts.get_or_create(&restarts).inc();
         let labels = FindingLabels { finding: FindingKind::MissingTime, severity: "error" };
         metrics.audit_findings.get_or_create(&labels).set(1);
         let text = metrics.encode();

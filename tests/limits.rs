@@ -5,6 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
 use support::client::{Client, post_head};
 use support::program::Program;
 use support::running::Running;
@@ -126,6 +127,36 @@ async fn a_flood_of_the_ops_listener_takes_only_so_many_places() {
     drop(flood);
     eventually("places are free again", || Client::plain(server.listeners.ops).unwrap().try_get("/livez").is_ok())
         .await;
+}
+
+const PROBE: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// Whatever the connections are held with, kubelet and scraper are answered.
+#[rstest]
+#[case::silent(b"", 0)]
+#[case::half_a_head(b"GET /livez HTTP/1.1\r\nHost: x\r\n", 0)]
+#[case::kept(PROBE, 1)]
+#[case::half_a_body(b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", 1)]
+#[case::pipelining(&[PROBE, PROBE, b"GET /metr"].concat(), 2)]
+#[case::http2(b"PRI * HTTP/2.0\r\n\r\n", 0)]
+#[tokio::test(flavor = "multi_thread")]
+async fn held_connections_of_the_ops_listener_starve_no_probe(#[case] sent: &[u8], #[case] answers: usize) {
+    let server = Running::start(|_| {});
+    let mut scraper = Client::plain(server.listeners.ops).unwrap();
+    assert!(scraper.get("/metrics").starts_with("HTTP/1.1 200"));
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        let mut client = Client::plain(server.listeners.ops).unwrap();
+        client.send(sent);
+        for _ in 0..answers {
+            client.response().unwrap();
+        }
+        held.push(client);
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert!(Client::plain(server.listeners.ops).unwrap().get(path).starts_with("HTTP/1.1 200"));
+    }
+    assert!(server.connect().post("/mutate", &body()).starts_with("HTTP/1.1 200"));
 }
 
 #[test]

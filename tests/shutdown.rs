@@ -82,33 +82,6 @@ async fn a_request_that_never_ends_is_cut_after_the_drain_timeout() {
     assert!(matches!(server.ends().await, Err(ServerError::Cut { requests: 1 })));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn over_http2_what_is_in_flight_is_finished_and_the_client_goes_away_in_order() {
-    let server = start(FOREVER, FOREVER);
-    let mut client = server.http2().await;
-    let mut body = review().to_string().into_bytes();
-    let rest = body.split_off(body.len() / 2);
-    let (parts, answer) = client.begin(body);
-    eventually("the request is in flight", || server.metrics.requests_in_flight.get() == 1).await;
-    server.stop.send(()).await.unwrap();
-    server.unready().await;
-
-    // A new client is answered once, however long it takes to ask.
-    let mut clients = [server.http2().await, server.http2().await];
-    for new in clients.iter_mut().rev() {
-        assert_eq!(new.review().await, 200);
-    }
-    for new in clients {
-        new.goes_away_in_order().await;
-    }
-
-    parts.unbounded_send(rest).unwrap();
-    drop(parts);
-    assert_eq!(answer.await.unwrap(), 200);
-    client.goes_away_in_order().await;
-    assert!(!server.end.is_finished());
-}
-
 /// The real program: what a rolling restart does to it, and to a client in the middle of a request.
 #[test]
 fn sigterm_answers_what_is_in_flight_and_ends_with_0() {

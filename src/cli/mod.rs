@@ -6,6 +6,7 @@ mod doctor;
 mod policy;
 mod review;
 mod serve;
+mod signals;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -55,6 +56,17 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether it has something to do before it ends.
+    const fn handles_signals(&self) -> bool {
+        match self {
+            Self::Serve(_) => true,
+            Self::Audit(audit) => audit.handles_signals(),
+            Self::Review(_) | Self::Policy(_) | Self::Doctor(_) | Self::Completions { .. } => false,
+        }
+    }
+}
+
 /// The command line as clap knows it, for documentation and completions.
 pub fn command() -> clap::Command {
     Cli::command()
@@ -64,6 +76,11 @@ pub fn command() -> clap::Command {
 pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
     let parsed = config::matches(&command(), arguments, environment)
         .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| Box::new(error).into()));
+    if let Ok(Cli { command }) = &parsed
+        && !command.handles_signals()
+    {
+        signals::exit_on_signal();
+    }
     match parsed {
         Ok(Cli { command: Command::Serve(serve) }) => serve.run(),
         Ok(Cli { command: Command::Review(review) }) => review.run(),

@@ -3,6 +3,7 @@
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 
+use super::client::describe;
 use crate::core::admission::review::GROUP;
 use crate::core::session::Session;
 use crate::core::session::raw_object::Scalar;
@@ -34,7 +35,7 @@ async fn duration(client: &Client, namespace: &str, kind: &str, plural: &str, na
             (!text.is_empty()).then_some(text)
         }
         Err(error) => {
-            tracing::debug!(kind, error = error.to_string(), "no keep-alive duration to be read");
+            tracing::debug!(kind, error = describe(&error), "no keep-alive duration to be read");
             None
         }
     }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 
 use super::keep_alive_duration;
+use super::sessions::StoredSession;
 use crate::core::admission::normalize::Timeouts;
 use crate::core::session::{Session, detect_dialect};
 use crate::core::settings::Settings;
@@ -37,6 +38,11 @@ impl RepairPlanner<'_> {
             KeepAlive::Unset | KeepAlive::Malformed(_) => first,
         };
         (plan, keep_alive)
+    }
+
+    /// Whether what the API server stores lacks nothing any more: with the fields that a schema or a strategy drops, it does.
+    pub(super) fn is_repaired(&self, stored: &StoredSession) -> bool {
+        Session::read(stored.raw()).is_ok_and(|session| self.plan(&session).edits.is_empty())
     }
 
     fn plan_for_timeout(&self, session: &Session<'_>, timeout: SignedDuration) -> RepairPlan {

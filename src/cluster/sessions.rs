@@ -1,7 +1,12 @@
 //! Sessions as they are stored: found, and written so that a concurrent write wins.
 
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use std::borrow::Cow;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::api::{ApiResource, GroupVersionKind, PatchParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -17,11 +22,89 @@ pub const PAGE: u32 = 500;
 /// The version that HobbyFarm v1 to v3 serves.
 const VERSION: &str = "v1";
 
+/// One Session, as the API server wrote it. Whatever it holds and however deep, it is read: one odd object keeps no list and
+/// no watch from going on.
+#[derive(Clone)]
+pub struct StoredSession {
+    metadata: ObjectMeta,
+    raw: Box<RawValue>,
+}
+
+impl StoredSession {
+    /// For [`crate::core::session::Session::read`].
+    pub fn raw(&self) -> &RawValue {
+        &self.raw
+    }
+}
+
+impl fmt::Debug for StoredSession {
+    /// Never shows the object.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredSession").field("name", &self.metadata.name).finish_non_exhaustive()
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredSession {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize, Default)]
+        struct Object {
+            #[serde(default)]
+            metadata: Metadata,
+        }
+        /// What is looked at; `managedFields` are as deep as the object.
+        #[derive(serde::Deserialize, Default)]
+        #[serde(rename_all = "camelCase")]
+        struct Metadata {
+            name: Option<String>,
+            namespace: Option<String>,
+            uid: Option<String>,
+            resource_version: Option<String>,
+            creation_timestamp: Option<String>,
+        }
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let Metadata { name, namespace, uid, resource_version, creation_timestamp } =
+            serde_json::from_str::<Object>(raw.get()).unwrap_or_default().metadata;
+        let creation_timestamp = creation_timestamp.and_then(|time| time.parse().ok()).map(Time);
+        let metadata =
+            ObjectMeta { name, namespace, uid, resource_version, creation_timestamp, ..ObjectMeta::default() };
+        Ok(Self { metadata, raw })
+    }
+}
+
+impl Resource for StoredSession {
+    type DynamicType = ApiResource;
+    type Scope = kube::core::DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
 /// What came of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum WriteOutcome {
-    /// It is stored, or would be in a dry run.
-    Stored,
+    /// The API server has taken the write; what it stores now, or would in a dry run, is here.
+    Stored(StoredSession),
     /// Somebody else was faster: the object has another version by now.
     Conflict,
     /// The object is gone, or the definition has no longer the status subresource that it had: see
@@ -65,7 +148,7 @@ impl Sessions {
     }
 
     /// The Sessions of a namespace, or of all.
-    pub fn api(&self, namespace: Option<&str>) -> Api<DynamicObject> {
+    pub fn api(&self, namespace: Option<&str>) -> Api<StoredSession> {
         match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &self.resource),
             None => Api::all_with(self.client.clone(), &self.resource),
@@ -79,14 +162,14 @@ impl Sessions {
     /// What the API server says, a refusal by an admission webhook included.
     pub async fn write(
         &self,
-        session: &DynamicObject,
+        session: &StoredSession,
         edits: &[Edit],
         status_is_missing: bool,
         dry_run: bool,
     ) -> kube::Result<WriteOutcome> {
         let version = at_version(&session.resource_version().unwrap_or_default());
         let edits = serde_json::to_value(patch(edits, status_is_missing)).map_err(kube::Error::SerdeError)?;
-        let Value::Array(edits) = edits else { return Ok(WriteOutcome::Stored) };
+        let Value::Array(edits) = edits else { return Ok(WriteOutcome::Stored(session.clone())) };
         let patch = json_patch(std::iter::once(version).chain(edits).collect())?;
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), dry_run, ..PatchParams::default() };
         let api = self.api(session.namespace().as_deref());
@@ -97,7 +180,7 @@ impl Sessions {
             api.patch(&name, &params, &patch).await
         };
         match result {
-            Ok(_) => Ok(WriteOutcome::Stored),
+            Ok(stored) => Ok(WriteOutcome::Stored(stored)),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(WriteOutcome::Conflict),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(WriteOutcome::Gone),
             Err(error) => Err(error),
@@ -105,7 +188,37 @@ impl Sessions {
     }
 }
 
-/// The object as JSON, for [`crate::core::session::Session::read`].
-pub(super) fn raw(session: &DynamicObject) -> Option<Box<RawValue>> {
-    serde_json::value::to_raw_value(session).ok()
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use kube::api::WatchEvent;
+    use kube::core::ObjectList;
+
+    use super::StoredSession;
+    use crate::core::session::Session;
+
+    /// What serde_json reads of its own nests 128 deep; an API server stores what is deeper.
+    fn deep() -> String {
+        let (open, close) = ("[".repeat(400), "]".repeat(400));
+        let fields = r#"{"f:x":"#.repeat(300) + "{}" + &"}".repeat(300);
+        format!(
+            r#"{{"apiVersion":"hobbyfarm.io/v1","kind":"Session","metadata":{{"name":"deep","namespace":"ns","resourceVersion":"7",
+            "managedFields":[{{"fieldsV1":{fields}}}]}},"spec":{{"x":{open}{close}}},"status":{{}}}}"#
+        )
+        .replace('\n', "")
+    }
+
+    #[test]
+    fn a_session_that_nests_deep_is_one_item_of_a_list_and_of_a_watch() {
+        let list =
+            format!(r#"{{"kind":"SessionList","apiVersion":"hobbyfarm.io/v1","metadata":{{}},"items":[{}]}}"#, deep());
+        let list: ObjectList<StoredSession> = serde_json::from_str(&list).unwrap();
+        assert_eq!(list.items[0].name_any(), "deep");
+        let event = format!(r#"{{"type":"ADDED","object":{}}}"#, deep());
+        let WatchEvent::Added(session) = serde_json::from_str::<WatchEvent<StoredSession>>(&event).unwrap() else {
+            panic!("not added");
+        };
+        assert_eq!(session.resource_version().as_deref(), Some("7"));
+        Session::read(session.raw()).unwrap();
+    }
 }

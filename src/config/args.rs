@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::values::{ByteSize, HumanDuration, exact_account, log_level, object_name, socket_address};
+use crate::cluster::client::REQUEST_TIMEOUT;
 use crate::core::installation::{CONFIGURATION, SELF_MANAGED_SECRET, SERVICE};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
 use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
@@ -17,6 +19,23 @@ pub struct ConfigArg {
     /// YAML file with options, by their long names; flags and variables win over it
     #[arg(long, env = "SESSION_WEBHOOK_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// How long the API server may take: [`RequestArgs::timeout`].
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct RequestArgs {
+    /// Time for one request to the API server, retries and the whole answer included
+    #[arg(long, env = "SESSION_WEBHOOK_REQUEST_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
+    #[arg(default_value_t = HumanDuration::new(REQUEST_TIMEOUT.try_into().unwrap_or_default()))]
+    request_timeout: HumanDuration,
+}
+
+impl RequestArgs {
+    /// For [`crate::cluster::client::connect`].
+    pub fn timeout(&self) -> Duration {
+        self.request_timeout.unsigned()
+    }
 }
 
 /// What the policy may be told: [`PolicyArgs::settings`].
@@ -220,14 +239,14 @@ impl From<LogFormat> for LineFormat {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServeArgs {
-    /// Address of the webhooks (TLS): POST /mutate and POST /validate
+    /// Address of the webhooks (TLS): POST /mutate and POST /validate; `[::]` is IPv6 and IPv4, or IPv4 where there is no IPv6
     #[arg(long, env = "SESSION_WEBHOOK_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT")]
-    #[arg(default_value = "0.0.0.0:8443", value_parser = socket_address)]
+    #[arg(default_value = "[::]:8443", value_parser = socket_address)]
     listen: SocketAddr,
 
-    /// Address for probes and metrics (plain HTTP): /livez, /readyz and /metrics
+    /// Address for probes and metrics (plain HTTP): /livez, /readyz and /metrics; `[::]` as for `--listen`
     #[arg(long, env = "SESSION_WEBHOOK_OPS_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT")]
-    #[arg(default_value = "0.0.0.0:8080", value_parser = socket_address)]
+    #[arg(default_value = "[::]:8080", value_parser = socket_address)]
     ops_listen: SocketAddr,
 
     /// Where the serving certificate comes from
@@ -284,13 +303,13 @@ pub struct ServeArgs {
     #[arg(default_value_t = HumanDuration::from_secs(10))]
     handshake_timeout: HumanDuration,
 
-    /// Time from the handshake to the end of the first request's headers
+    /// Time for the headers of a request, from their first byte; a new connection that sends none is closed after it too
     #[arg(long, env = "SESSION_WEBHOOK_HEADER_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::from_secs(10))]
     header_timeout: HumanDuration,
 
-    /// Time from one answer to the end of the next request's headers; keep it above the API server's 90 s for idle
-    /// connections, else requests meet a connection that is just being closed
+    /// Time from one answer to the next request; keep it above the API server's 90 s for idle connections, else requests
+    /// meet a connection that is just being closed
     #[arg(long, env = "SESSION_WEBHOOK_IDLE_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::from_secs(120))]
     idle_timeout: HumanDuration,

@@ -19,7 +19,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use thiserror::Error;
 
-pub use self::args::{ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, ServeArgs, SessionArgs, TlsMode};
+pub use self::args::{
+    ConfigArg, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs, SessionArgs, TlsMode,
+};
 pub use self::backfill_args::{BackfillArgs, Controllers, RepairArgs};
 pub use self::tls_args::TlsArgs;
 pub use self::values::{ByteSize, HumanDuration, exact_account, object_name};

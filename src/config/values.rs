@@ -69,7 +69,7 @@ impl fmt::Display for HumanDuration {
     }
 }
 
-/// A number of bytes: `134217728`, `128Mi` or `128MiB`.
+/// A number of bytes: `134217728`, `128Mi`, `128MiB` or `128M` (a million each).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub usize);
 
@@ -79,12 +79,7 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix('B').unwrap_or(text);
-        let (number, factor) = UNITS
-            .iter()
-            .find_map(|(unit, factor)| number.strip_suffix(unit).map(|number| (number, *factor)))
-            .unwrap_or((number, 1));
-        let size = number.trim().parse::<usize>().ok().and_then(|number| number.checked_mul(factor));
+        let size = parse_size::parse_size(text).ok().and_then(|size| usize::try_from(size).ok());
         size.map(Self).ok_or_else(|| "expected a number of bytes such as 134217728 or 128Mi".to_owned())
     }
 }
@@ -173,6 +168,8 @@ mod tests {
     #[case("128MiB", 128 << 20)]
     #[case("1Gi", 1 << 30)]
     #[case("3Ki", 3 << 10)]
+    #[case("128M", 128_000_000)]
+    #[case("1.5Gi", 3 << 29)]
     fn a_byte_size_is_read(#[case] text: &str, #[case] expected: usize) {
         let size: ByteSize = text.parse().unwrap();
         assert_eq!(size, ByteSize(expected));
@@ -182,8 +179,7 @@ mod tests {
     #[rstest]
     #[case("")]
     #[case("-1")]
-    #[case("128M")]
-    #[case("1.5Gi")]
+    #[case("128X")]
     #[case("99999999999999Gi")]
     fn a_malformed_byte_size_is_refused(#[case] text: &str) {
         assert!(text.parse::<ByteSize>().is_err());

@@ -102,6 +102,22 @@ pub struct ActionLabel {
     pub action: &'static str,
 }
 
+/// Label of [`super::Metrics::controller_progress`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ControllerLabel {
+    /// `backfill`, `audit`, `lease` or `certificate`.
+    pub controller: &'static str,
+}
+
+/// Labels of [`super::Metrics::controller_restarts`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RestartLabels {
+    /// As in [`ControllerLabel`].
+    pub controller: &'static str,
+    /// `panicked`, `ended`, `stalled` or `cancelled`.
+    pub reason: &'static str,
+}
+
 /// Labels of [`super::Metrics::audit_findings`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct FindingLabels {

@@ -1,18 +1,15 @@
 //! The ops listener: `/livez`, `/readyz`, `/metrics`, plain HTTP.
 
-use std::future::{Ready, ready};
-use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Extension, Router};
-use axum_server::accept::Accept;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::tls::TlsStatus;
 use super::{Stage, clock};
@@ -20,31 +17,7 @@ use crate::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
 use crate::telemetry;
 
 /// Connections at once: a kubelet and a scraper need some few, and the rest of the process's files are for the webhooks.
-const MOST_CONNECTIONS: usize = 64;
-
-/// Takes a connection while there is a place for it, and closes it at once where there is none.
-#[derive(Debug, Clone)]
-pub(super) struct Places(Arc<Semaphore>);
-
-impl Places {
-    /// All of them free.
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_CONNECTIONS)))
-    }
-}
-
-impl<I> Accept<I, Router> for Places {
-    type Stream = I;
-    type Service = Router;
-    type Future = Ready<io::Result<(I, Router)>>;
-
-    fn accept(&self, stream: I, service: Router) -> Self::Future {
-        let place = Arc::clone(&self.0).try_acquire_owned();
-        // The service lives as long as its connection.
-        let taken = place.map(|place| (stream, service.layer(Extension(Arc::new(place)))));
-        ready(taken.map_err(|_| ErrorKind::ConnectionRefused.into()))
-    }
-}
+pub(super) const MAX_CONNECTIONS: usize = 64;
 
 /// What the probes look at.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! `POST /mutate` and `POST /validate`: from an HTTP request to a verdict, or to the reason why there is none.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +11,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use futures::FutureExt;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
 use super::Limits;
 use super::body::{self, Budget, Charge};
+use super::listener::connection::UnknownClient;
 use super::log::{self, Throttle};
 use super::refusal::Refusal;
 use crate::core::admission::decision::Decision;
@@ -79,14 +82,14 @@ impl App {
         Self { decide, ..self }
     }
 
-    /// Answers one request, whatever happens on the way. `known` tells whether its client is one that is answered.
+    /// Answers one request, whatever happens on the way.
     ///
     /// There is no router in between: two paths need none, and it would take longer than the decision.
-    pub(super) async fn respond<B>(self: &Arc<Self>, request: Request<B>, known: bool) -> Response<Full<Bytes>>
+    pub(super) async fn respond<B>(self: &Arc<Self>, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        if let Ok(response) = AssertUnwindSafe(self.route(request, known)).catch_unwind().await {
+        if let Ok(response) = AssertUnwindSafe(self.route(request)).catch_unwind().await {
             return response;
         }
         self.metrics.panics.inc();
@@ -94,13 +97,13 @@ impl App {
         self.refuse("", &Refusal::Panic)
     }
 
-    async fn route<B>(self: &Arc<Self>, request: Request<B>, known: bool) -> Response<Full<Bytes>>
+    async fn route<B>(self: &Arc<Self>, request: Request<B>) -> Response<Full<Bytes>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let (parts, body) = request.into_parts();
         let result = match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
-            _ if !known => Err(Refusal::UnknownClient),
+            _ if parts.extensions.get::<UnknownClient>().is_some() => Err(Refusal::UnknownClient),
             None => Err(Refusal::UnknownPath),
             Some(_) if parts.method != Method::POST => Err(Refusal::Method),
             Some(webhook) => {
@@ -143,9 +146,22 @@ impl App {
     }
 }
 
+/// Answers one request of the webhooks' listener.
+pub(super) async fn answer_request(
+    app: Arc<App>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    #[cfg(feature = "traces")]
+    let span = crate::traces::begin_request_span(&request);
+    let response = app.respond(request).await;
+    #[cfg(feature = "traces")]
+    let response = span.end_with_response(response).await;
+    Ok(response)
+}
+
 /// The app as a service, for those who bring their own connections.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new().fallback(async move |request: Request<axum::body::Body>| app.respond(request, true).await)
+    Router::new().fallback(async move |request: Request<axum::body::Body>| app.respond(request).await)
 }
 
 async fn verdict<B>(app: &Arc<App>, webhook: Webhook, headers: &HeaderMap, mut body: B) -> Result<Vec<u8>, Refusal>

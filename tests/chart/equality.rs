@@ -71,6 +71,8 @@ fn what_can_be_added_makes_what_its_component_makes() {
     for (value, component) in [
         ("audit.enabled=true", "audit"),
         ("doctor.enabled=true", "doctor"),
+        ("hostNetwork=true", "host-network"),
+        ("ports.webhook=10250", "port-10250"),
         ("networkPolicy.enabled=true", "network-policy"),
         ("metrics.monitor=PodMonitor,alerts.enabled=true,dashboard.enabled=true", "monitoring"),
         ("guard=policy-and-webhook", "policy-and-webhook"),

@@ -3,9 +3,11 @@
 use clap::FromArgMatches;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
+use session_webhook::core::installation::{Writers, match_expression};
 use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
@@ -95,11 +97,12 @@ fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
     for (pattern, user) in settings.service_accounts.iter().zip(users) {
         assert!(pattern.matches(&Requester::parse(user)), "{user}");
     }
-    let is_hobbyfarm =
-        format!("has(request.userInfo.uid) && request.userInfo.username in [ '{}', '{}']", users[0], users[1]);
+    let users = users.map(str::to_owned);
     let webhooks = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
-    assert_eq!(webhooks[0]["matchConditions"][0]["expression"], format!("!({is_hobbyfarm})"));
-    assert_eq!(webhooks[1]["matchConditions"][0]["expression"], is_hobbyfarm);
+    for (number, writers) in [Writers::Others, Writers::HobbyFarmAndGarbageCollectors].into_iter().enumerate() {
+        let expected = match_expression(writers, &users).unwrap().replace(" in [", " in [ ");
+        assert_eq!(webhooks[number]["matchConditions"][0]["expression"], expected);
+    }
 }
 
 #[rstest]
@@ -343,6 +346,46 @@ fn the_namespaces_that_are_guarded_are_those_of_webhooks_and_policy() {
     }
     let policy = rendered.named("ValidatingAdmissionPolicy", "hobbyfarm-session-webhook");
     assert_eq!(policy["spec"]["matchConstraints"]["namespaceSelector"], selector);
+}
+
+#[test]
+fn other_ports_are_those_of_container_program_and_host() {
+    for host in [false, true] {
+        let ports =
+            ["--set=ports.webhook=10250,ports.ops=9090,metrics.monitor=ServiceMonitor,networkPolicy.enabled=true"];
+        let host_network = format!("--set=hostNetwork={host}");
+        let rendered = template(&[&ports[..], &[&host_network]].concat());
+        let listeners = as_the_program_reads_it::<ServeArgs>(&rendered).listeners();
+        assert_eq!((listeners.webhook.port(), listeners.ops.port()), (10250, 9090));
+        assert!(listeners.webhook.is_ipv6() && listeners.webhook.ip().is_unspecified(), "both families");
+        let container = container(&rendered);
+        for (port, (name, number)) in container.ports.unwrap().into_iter().zip([("webhook", 10250), ("ops", 9090)]) {
+            assert_eq!((port.name.as_deref(), port.container_port), (Some(name), number));
+            assert_eq!(port.host_port, host.then_some(number));
+        }
+        for probe in [container.liveness_probe, container.readiness_probe] {
+            assert_eq!(probe.unwrap().http_get.unwrap().port, IntOrString::String("ops".to_owned()));
+        }
+        // What leads to the pods goes by the names of the ports.
+        assert_eq!(rendered.named("Service", "session-webhook")["spec"]["ports"][0]["targetPort"], "webhook");
+        assert_eq!(rendered.named("Service", "session-webhook-metrics")["spec"]["ports"][0]["port"], 9090);
+        let ingress = &rendered.named("NetworkPolicy", "session-webhook")["spec"]["ingress"];
+        assert_eq!(
+            (&ingress[0]["ports"][0]["port"], &ingress[1]["ports"][0]["port"]),
+            (&json!("webhook"), &json!("ops"))
+        );
+        let pod = pod(&rendered);
+        assert_eq!(pod.host_network, host.then_some(true));
+        assert_eq!(pod.dns_policy.as_deref(), host.then_some("ClusterFirstWithHostNet"));
+        let rolling = deployment(&rendered).spec.unwrap().strategy.unwrap().rolling_update.unwrap();
+        let surge = rolling.max_surge == Some(IntOrString::Int(1));
+        assert_eq!(surge, !host, "a second pod finds no port on its node");
+    }
+    let said = refusal(&["--set=ports.webhook=8080"]);
+    assert!(said.contains("ports.webhook and ports.ops are the same"), "{said}");
+    for value in ["ports.webhook=443", "ports.ops=70000", "ports.metrics=1", "dnsPolicy=clusterfirst"] {
+        assert!(refusal(&["--set", value]).contains("schema"), "{value}");
+    }
 }
 
 #[test]

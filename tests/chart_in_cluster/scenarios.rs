@@ -43,6 +43,7 @@ scenarios![
     two_releases_guard_the_sessions_of_two_hobbyfarms,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
     helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind,
+    an_api_server_tells_what_the_alerts_on_it_ask_for,
     the_objects_on_the_page_about_gitops_are_accepted,
     each_account_may_do_what_the_page_about_rights_says_and_nothing_else,
 ];
@@ -452,6 +453,57 @@ async fn helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind(world:
         }
     }
     world.is_as_it_was(&before).await;
+    uninstall(world);
+    world.remove_namespace();
+}
+
+/// No pod answers: a person is refused, HobbyFarm passes, and then the policy refuses as well.
+async fn an_api_server_tells_what_the_alerts_on_it_ask_for(world: &World) {
+    // Older servers count most of it too, but have no policy.
+    if world.is_before(30) {
+        return;
+    }
+    world.make_namespace().await;
+    let hobbyfarm = format!("--as=system:serviceaccount:{HOBBYFARM}:hobbyfarm-session");
+    install(world, &[SOURCES[1]]);
+    eventually("people are refused for want of an answer", PATIENCE, async || {
+        let outcome = dry_run_of_a_session(world, HOBBYFARM, &["--as=alice"]);
+        outcome.stderr.contains("failed calling webhook").then_some(())
+    })
+    .await;
+    let outcome = dry_run_of_a_session(world, HOBBYFARM, &[&hobbyfarm, "--as-uid=1"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    upgrade(world, &[SOURCES[1], "--set=guard=policy-and-webhook"]);
+    eventually("people are refused by the policy", PATIENCE, async || {
+        let outcome = dry_run_of_a_session(world, HOBBYFARM, &["--as=alice"]);
+        outcome.stderr.contains("ManualCreate").then_some(())
+    })
+    .await;
+    let all = world.kubectl.run(&["get", "--raw", "/metrics"]).succeeds().stdout;
+    let is_asked_for = |line: &&str| {
+        let names = [
+            "apiserver_admission_webhook_rejection_count{",
+            "apiserver_admission_webhook_fail_open_count{",
+            "apiserver_admission_webhook_admission_duration_seconds_bucket{",
+            "apiserver_validating_admission_policy_check_total{",
+        ];
+        names.iter().any(|name| line.starts_with(name)) && line.contains("session-webhook")
+    };
+    let found: BTreeSet<_> = all.lines().filter(is_asked_for).collect();
+    for part in [
+        r#"rejection_count{error_type="calling_webhook_error",name="validate.session-webhook.hobbyfarm.io""#,
+        r#"fail_open_count{name="mutate.session-webhook.hobbyfarm.io""#,
+        r#"fail_open_count{name="validate-hobbyfarm.session-webhook.hobbyfarm.io""#,
+        r#"admission_duration_seconds_bucket{name="validate.session-webhook.hobbyfarm.io""#,
+        r#"policy_check_total{enforcement_action="deny",error_type="invalid_error",policy="hobbyfarm-session-webhook""#,
+    ] {
+        assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:#?}");
+    }
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        let lines: String = found.iter().flat_map(|line| [*line, "\n"]).collect();
+        let text = format!("# What a kube-apiserver {} tells; UPDATE_FIXTURES=1 writes it.\n{lines}", world.server);
+        fs::write(repository().join("tests/fixtures/apiserver/metrics.txt"), text).unwrap();
+    }
     uninstall(world);
     world.remove_namespace();
 }

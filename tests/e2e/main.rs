@@ -25,6 +25,7 @@ mod kubectl;
 mod kubelet;
 mod managed;
 mod pki;
+mod playground;
 mod process;
 mod report;
 mod scenarios;
@@ -43,6 +44,9 @@ use report::Selection;
 use servers::{Servers, run_on_each, told_to_stop};
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == playground::FLAG) {
+        return prepared_runtime().block_on(playground::run());
+    }
     let selection = Selection::from_arguments(std::env::args().skip(1));
     if selection.only_lists() {
         return ExitCode::SUCCESS;
@@ -54,10 +58,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no other provider is installed");
-    report::collect_panics();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
+    prepared_runtime().block_on(async {
         let Servers::One(assets) = servers else { return run_on_each().await };
         tokio::select! {
             outcome = report::run(assets, &selection) => outcome,
@@ -65,4 +66,10 @@ fn main() -> ExitCode {
             () = told_to_stop() => ExitCode::FAILURE,
         }
     })
+}
+
+fn prepared_runtime() -> tokio::runtime::Runtime {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no other provider is installed");
+    report::collect_panics();
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 use session_webhook::core::admission::review::{GROUP, RESOURCE, STATUS};
 use session_webhook::core::installation::{
-    CONFIGURATION, ConfigurationKind, ENTRIES, OPERATIONS, RESOURCES, SERVICE, WebhookEntry, Writers, entry,
+    CONFIGURATION, ConfigurationKind, ENTRIES, OPERATIONS, RESOURCES, SCOPE, SERVICE, WebhookEntry, Writers, entry,
     match_expression, users,
 };
 use session_webhook::core::requester::Requester;
@@ -82,7 +82,7 @@ fn every_entry_is_about_writing_sessions_and_about_nothing_else() {
             "apiVersions": ["*"],
             "operations": OPERATIONS,
             "resources": RESOURCES,
-            "scope": "Namespaced",
+            "scope": SCOPE,
         });
         assert_eq!(webhook["rules"], json!([rule]), "{}: anything beside Sessions could stop a cluster", entry.name);
     }
@@ -96,7 +96,7 @@ fn an_outage_locks_out_everybody_but_hobbyfarm_and_a_missed_repair_refuses_nobod
         [
             (ConfigurationKind::Mutating, Writers::All, "Ignore"),
             (ConfigurationKind::Validating, Writers::Others, "Fail"),
-            (ConfigurationKind::Validating, Writers::HobbyFarm, "Ignore"),
+            (ConfigurationKind::Validating, Writers::HobbyFarmAndGarbageCollectors, "Ignore"),
         ]
     );
     for (entry, webhook) in entries() {

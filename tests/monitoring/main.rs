@@ -10,7 +10,7 @@
 
 mod promql;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -67,9 +67,32 @@ fn series() -> Vec<(String, Vec<&'static str>)> {
 /// Labels that Prometheus itself sets, by the `PodMonitor`.
 const BY_THE_SCRAPE: [&str; 2] = ["namespace", "pod"];
 
+/// A series as it was scraped from a real API server, which could not reach the webhook, and whose policy refused somebody:
+/// `tests/chart_in_cluster` writes the file.
+fn of_api_servers() -> Vec<(String, BTreeMap<String, String>)> {
+    let text = include_str!("../fixtures/apiserver/metrics.txt");
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).map(series_of_text).collect();
+    assert!(lines.len() > 5, "{lines:?}");
+    lines
+}
+
+/// `name{label="value",…} 1`
+fn series_of_text(line: &str) -> (String, BTreeMap<String, String>) {
+    let (name, rest) = line.split_once('{').unwrap();
+    let (labels, _) = rest.rsplit_once('}').unwrap();
+    let labels = labels.split("\",").map(|label| {
+        let (name, value) = label.split_once("=\"").unwrap();
+        (name.to_owned(), value.trim_end_matches('"').to_owned())
+    });
+    (name.to_owned(), labels.collect())
+}
+
 #[test]
 fn every_query_asks_for_metrics_and_labels_that_there_are() {
-    let series = series();
+    let scraped = of_api_servers();
+    let mut series: Vec<(String, Vec<&str>)> =
+        scraped.iter().map(|(name, labels)| (name.clone(), labels.keys().map(String::as_str).collect())).collect();
+    series.extend(self::series());
     let alerts = rules().iter().map(|rule| rule["expr"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let panels = panels();
     assert!(alerts.len() > 10 && panels.len() > 10, "{} alerts, {} panels", alerts.len(), panels.len());
@@ -85,6 +108,36 @@ fn every_query_asks_for_metrics_and_labels_that_there_are() {
             }
         }
     }
+}
+
+/// What the alerts on API servers are tested with are series that one has told, but for numbers, and other people's names.
+#[test]
+fn the_alerts_on_api_servers_are_tested_with_series_that_one_has_told() {
+    let scraped = of_api_servers();
+    let mut seen = 0;
+    for entry in fs::read_dir(root().join("tests/alerts")).unwrap().map(Result::unwrap) {
+        let text = fs::read_to_string(entry.path()).unwrap();
+        let series = text.lines().filter_map(|line| line.trim().strip_prefix("- series: '"));
+        for line in series.filter(|line| line.starts_with("apiserver_")) {
+            seen += 1;
+            let (name, mut labels) = series_of_text(line);
+            for label in ["instance", "job"] {
+                assert!(labels.remove(label).is_some(), "Prometheus adds {label}: {line}");
+            }
+            let is_told = scraped.iter().any(|(told, known)| {
+                let ours = |(key, value): (&String, &String)| {
+                    let by_the_cluster = ["le", "operation", "rejected", "rejection_code", "enforcement_action"];
+                    by_the_cluster.contains(&key.as_str())
+                        || known.get(key) == Some(value)
+                        || labels.values().any(|value| value.contains("another") || value.contains("example.org"))
+                        || key == "error_type"
+                };
+                *told == name && known.keys().eq(labels.keys()) && labels.iter().all(ours)
+            });
+            assert!(is_told, "{}: no API server tells {line}", entry.path().display());
+        }
+    }
+    assert!(seen >= 10, "{seen}");
 }
 
 #[test]

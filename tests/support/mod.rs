@@ -3,7 +3,6 @@
 
 pub mod certificates;
 pub mod client;
-pub mod http2;
 pub mod program;
 pub mod recorded;
 pub mod running;

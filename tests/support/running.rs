@@ -10,8 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::certificates::{ALIVE, Authority, Secret};
-use super::client::{Client, client_config, post_head};
-use super::http2::Http2;
+use super::client::{Client, post_head};
 use super::{PATIENCE, app, config, eventually, metrics, review};
 
 /// Short, so that a test takes no time; what it waits for is the status, never the clock.
@@ -54,10 +53,6 @@ impl Running {
 
     pub fn connect(&self) -> Client {
         Client::connect(self.listeners.webhook, &self.authority).unwrap()
-    }
-
-    pub async fn http2(&self) -> Http2 {
-        Http2::connect(self.listeners.webhook, client_config(&self.authority, None, rustls::ALL_VERSIONS)).await
     }
 
     /// A request that lacks the end of its body; returns what is missing.

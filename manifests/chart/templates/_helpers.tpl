@@ -65,13 +65,17 @@ tolerations:
 {{ end }}
 {{- end }}
 
-{{/* A CEL expression: the writer is HobbyFarm. */}}
-{{- define "session-webhook.is-hobbyfarm" -}}
+{{/* A CEL expression: the writer is HobbyFarm, or a controller that collects garbage. */}}
+{{- define "session-webhook.goes-on" -}}
 {{- $users := list }}
 {{- range include "session-webhook.accounts" . | trim | splitList "\n" }}
 {{- $users = replace "/" ":" . | printf "'system:serviceaccount:%s'" | append $users }}
 {{- end }}
+{{- range list "generic-garbage-collector" "namespace-controller" }}
+{{- $users = printf "'system:serviceaccount:kube-system:%s'" . | append $users }}
+{{- end }}
 {{- join ", " $users | printf "has(request.userInfo.uid) && request.userInfo.username in [ %s]" }}
+{{- " || request.userInfo.username == 'system:kube-controller-manager'" }}
 {{- end }}
 
 {{/* Not empty where the server keeps matchConditions. */}}

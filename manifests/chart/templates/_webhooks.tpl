@@ -42,7 +42,7 @@ rules:
     resources:
       - sessions
       - sessions/status
-    scope: Namespaced
+    scope: "*"
 matchPolicy: Equivalent
 {{- with .root.Values.webhooks.namespaceSelector }}
 namespaceSelector:
@@ -70,7 +70,8 @@ webhooks:
 
 {{/*
 One check, registered twice, because the two kinds of writers want opposite things when no replica answers: everybody else
-stays locked out (Fail), and HobbyFarm goes on (Ignore), or lessons would end at the next missed keep-alive. Without
+stays locked out (Fail), and HobbyFarm goes on (Ignore), or lessons would end at the next missed keep-alive, and so do the
+controllers that collect garbage, or what is deleted in the foreground, or with its owner, would wait. Without
 matchConditions the second entry would say nothing that the first does not say more strictly.
 */}}
 {{- define "session-webhook.validating" -}}
@@ -85,8 +86,8 @@ webhooks:
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
     {{- if $splits }}
     matchConditions:
-      - name: writer-is-not-hobbyfarm
-        expression: {{ include "session-webhook.is-hobbyfarm" .root | printf "!(%s)" | quote }}
+      - name: writer-waits-for-an-answer
+        expression: {{ include "session-webhook.goes-on" .root | printf "!(%s)" | quote }}
     {{- end }}
     failurePolicy: {{ eq $policy "open" | ternary "Ignore" "Fail" }}
     timeoutSeconds: 3
@@ -94,8 +95,8 @@ webhooks:
   - name: validate-hobbyfarm.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
     matchConditions:
-      - name: writer-is-hobbyfarm
-        expression: {{ include "session-webhook.is-hobbyfarm" .root | quote }}
+      - name: writer-goes-on
+        expression: {{ include "session-webhook.goes-on" .root | quote }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
     timeoutSeconds: 3
   {{- end }}

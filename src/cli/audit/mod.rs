@@ -13,11 +13,12 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use self::document::{Change, Document, Finding};
-use super::cluster::{ClusterArgs, Outcome};
+use super::cluster::{ClusterArgs, Outcome, attempt};
 use super::fail;
+use super::signals::Termination;
 use crate::cluster::audit::fix::Fixer;
 use crate::cluster::audit::{AuditError, Report, Scope, audit_sessions};
-use crate::cluster::client::connect_to_context;
+use crate::cluster::client::{ApiServer, connect};
 use crate::config::{ConfigArg, HumanDuration, RepairArgs, SessionArgs, object_name};
 use crate::core::settings::Settings;
 use crate::core::stored::finding::SessionFinding;
@@ -95,14 +96,20 @@ enum Output {
 }
 
 impl AuditArgs {
-    /// Looks, and mends what was asked for.
+    /// Audits, and repairs what was asked for.
     pub(super) fn run(self) -> ExitCode {
         if self.fix && !self.yes && !std::io::stdin().is_terminal() {
             fail(&"--fix asks before it writes, and there is no terminal to ask on: add --yes");
             return Outcome::Incomplete.into();
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(self.execute())) {
+        let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+            let result = runtime.block_on(self.execute());
+            // An exec plugin may still be waiting for somebody.
+            runtime.shutdown_background();
+            result
+        });
+        match result {
             Ok(outcome) => outcome.into(),
             // Who reads the findings has heard enough.
             Err(error) if is_broken_pipe(&error) => Outcome::Found.into(),
@@ -113,28 +120,38 @@ impl AuditArgs {
         }
     }
 
+    /// `--watch` ends with what it knows.
+    pub(super) const fn handles_signals(&self) -> bool {
+        self.watch
+    }
+
     async fn execute(self) -> anyhow::Result<Outcome> {
         let Self { namespace, output, fix, yes, watch, audit_interval, cluster, config: _, sessions, repair } = self;
-        let (client, _) = connect_to_context(cluster.context.as_deref()).await?;
-        let scope = Scope { namespace, settings: sessions.apply_to(Settings::default()), after: repair.after() };
-        let mut audit = async || {
-            let mut progress = Progress::new();
-            let report = audit_sessions(&client, &scope, clock(), |done, all| progress.update(done, all)).await;
-            progress.end();
-            report
-        };
         let mut out = anstream::stdout();
+        let scope = Scope { namespace, settings: sessions.apply_to(Settings::default()), after: repair.after() };
         if watch {
-            return watch_findings(&mut out, output, &mut audit, audit_interval).await;
+            let mut termination = Termination::new().context("waiting for signals")?;
+            let mut known = HashSet::new();
+            let watching = async {
+                let server = connect(&cluster.options()).await?;
+                watch_findings(&mut out, output, &mut async || audit(&server, &scope).await, audit_interval, &mut known)
+                    .await
+            };
+            tokio::select! {
+                ended = watching => return ended,
+                _ = termination.next() => {}
+            }
+            return Ok(if known.is_empty() { Outcome::NothingFound } else { Outcome::Found });
         }
-        let report = audit().await?;
+        let server = connect(&cluster.options()).await?;
+        let report = audit(&server, &scope).await?;
         let fixes = if fix {
             if output == Output::Table {
                 table::write(&mut out, &report).context(STDOUT)?;
             }
-            let fixer = Fixer::new(&client, &scope, repair.unparsable(), clock);
-            let fixer = fixer.await.context("looking for the definition of Sessions")?;
-            Some(repairs::repair(&fixer.ok_or(AuditError::NoDefinition)?, &report.found, yes).await?)
+            let fixer = Fixer::new(&server.client, &scope, repair.unparsable(), clock);
+            let fixer = attempt(&server, fixer).await?.map_err(AuditError::definition)?;
+            Some(repairs::repair(&server, &fixer.ok_or(AuditError::NoDefinition)?, &report.found, yes).await?)
         } else {
             None
         };
@@ -148,6 +165,14 @@ impl AuditArgs {
         print_skipped(&report);
         Ok(outcome(&report, fixes.as_deref()))
     }
+}
+
+async fn audit(server: &ApiServer, scope: &Scope) -> anyhow::Result<Report> {
+    let mut progress = Progress::new();
+    let audit = audit_sessions(&server.client, scope, clock(), |done, all| progress.update(done, all));
+    let report = attempt(server, audit).await;
+    progress.end();
+    Ok(report??)
 }
 
 /// What a gap hides may be anything, so without findings it is no clean bill.
@@ -171,33 +196,27 @@ fn print_skipped(report: &Report) {
     }
 }
 
-/// Looks again and again; ends with an error, or with the one who reads.
+/// Audits again and again; ends with an error, or with the one who reads. `known` is what was found last.
 async fn watch_findings(
     out: &mut impl Write,
     output: Output,
-    audit: &mut impl AsyncFnMut() -> Result<Report, AuditError>,
+    audit: &mut impl AsyncFnMut() -> anyhow::Result<Report>,
     interval: HumanDuration,
+    known: &mut HashSet<SessionFinding>,
 ) -> anyhow::Result<Outcome> {
-    let mut known: HashSet<SessionFinding> = HashSet::new();
     let mut is_first = true;
     let mut ticks = tokio::time::interval(interval.unsigned());
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.context("waiting for Ctrl-C")?;
-                return Ok(if known.is_empty() { Outcome::NothingFound } else { Outcome::Found });
-            }
-        }
+        ticks.tick().await;
         let report = match audit().await {
             Ok(report) => report,
             // The cluster may be back in a minute; at the start it is more likely a mistake.
             Err(error) if !is_first => {
-                fail(&error);
+                fail(&format_args!("{error:#}"));
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         if is_first {
             print_skipped(&report);
@@ -216,7 +235,7 @@ async fn watch_findings(
             }
         }
         out.flush().context(STDOUT)?;
-        (known, is_first) = (found, false);
+        (*known, is_first) = (found, false);
     }
 }
 

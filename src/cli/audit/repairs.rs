@@ -5,8 +5,9 @@ use std::io::{BufRead, Write};
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::cluster::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD, GOOD, ODD, attempt};
 use crate::cluster::audit::fix::{FixOutcome, Fixer, candidates};
+use crate::cluster::client::ApiServer;
 use crate::core::admission::normalize::Edit;
 use crate::core::stored::finding::SessionFinding;
 use crate::core::text::sanitize_line;
@@ -19,7 +20,7 @@ const LONGEST_REASON: usize = 700;
 pub(super) struct Fix {
     namespace: String,
     name: String,
-    /// `mended`, `needless`, `refused`, or `not written` after a no.
+    /// `mended`, `needless`, `gone`, `refused`, or `not written` after a no.
     result: &'static str,
     /// The fields, each with its new value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -39,6 +40,7 @@ impl Fix {
         let (result, edits, reason) = match fixed {
             FixOutcome::Written(edits) => ("mended", edits, None),
             FixOutcome::NotNeeded => ("needless", Vec::new(), None),
+            FixOutcome::Gone => ("gone", Vec::new(), None),
             FixOutcome::Refused(reason) => {
                 ("refused", Vec::new(), Some(sanitize_line(&reason, LONGEST_REASON).into_owned()))
             }
@@ -55,7 +57,7 @@ impl Fix {
 
     /// Whether its times are usable now.
     pub(super) fn is_repaired(&self) -> bool {
-        matches!(self.result, "mended" | "needless")
+        matches!(self.result, "mended" | "needless" | "gone")
     }
 
     /// Whether it is about the Session of a finding.
@@ -68,13 +70,18 @@ impl Fix {
 ///
 /// # Errors
 ///
-/// When nobody can be asked.
-pub(super) async fn repair(fixer: &Fixer<'_>, found: &[SessionFinding], yes: bool) -> anyhow::Result<Vec<Fix>> {
+/// When nobody can be asked, and when the API server answers nothing for too long.
+pub(super) async fn repair(
+    server: &ApiServer,
+    fixer: &Fixer<'_>,
+    found: &[SessionFinding],
+    yes: bool,
+) -> anyhow::Result<Vec<Fix>> {
     let sessions = candidates(found);
     let mut err = anstream::stderr();
     let mut tried = Vec::with_capacity(sessions.len());
     for (namespace, name) in sessions {
-        let fix = Fix::new(namespace, name, fixer.fix(namespace, name, true).await);
+        let fix = Fix::new(namespace, name, attempt(server, fixer.fix(namespace, name, true)).await?);
         drop(write_fix(&mut err, &fix, true));
         tried.push(fix);
     }
@@ -82,7 +89,11 @@ pub(super) async fn repair(fixer: &Fixer<'_>, found: &[SessionFinding], yes: boo
     let may = writable > 0 && (yes || ask(&mut err, writable)?);
     for fix in tried.iter_mut().filter(|fix| fix.result == "mended") {
         if may {
-            *fix = Fix::new(&fix.namespace, &fix.name, fixer.fix(&fix.namespace, &fix.name, false).await);
+            *fix = Fix::new(
+                &fix.namespace,
+                &fix.name,
+                attempt(server, fixer.fix(&fix.namespace, &fix.name, false)).await?,
+            );
             drop(write_fix(&mut err, fix, false));
         } else {
             fix.result = "not written";
@@ -106,6 +117,7 @@ fn write_fix(err: &mut impl Write, fix: &Fix, dry_run: bool) -> std::io::Result<
         ("mended", true) => (GOOD, "can be mended"),
         ("refused", _) => (BAD, "refused"),
         ("needless", _) => (ODD, "needs nothing any more"),
+        ("gone", _) => (ODD, "is there no more"),
         (result, _) => (GOOD, result),
     };
     let detail = match reason {

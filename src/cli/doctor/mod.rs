@@ -7,14 +7,15 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use axum::http::Uri;
 use clap::{Args, ValueEnum};
+use tokio::time::timeout_at;
 
 use self::serve_settings::read_serve_settings;
-use super::cluster::{ClusterArgs, Outcome};
+use super::cluster::{ClusterArgs, Outcome, attempt};
 use super::fail;
-use crate::cluster::client::{connect_to_context, server_address};
+use crate::cluster::client::{connect, describe};
 use crate::cluster::doctor::{Vantage, gather};
 use crate::config::{Environment, HumanDuration, object_name};
 use crate::core::doctor::{Check, InstallationNames, Status, run_checks};
@@ -23,6 +24,8 @@ use crate::server::clock;
 
 /// Between two rounds of `--wait`.
 const PAUSE: Duration = Duration::from_secs(2);
+/// A round of `--wait` that begins just before the end has this time.
+const LAST_ROUND: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Nothing is changed: the one write is a dry run, which the webhook has to refuse. What the pods are told is read from their
@@ -88,7 +91,13 @@ impl Doctor {
         let in_cluster =
             InClusterServer { host: variable("KUBERNETES_SERVICE_HOST"), port: variable("KUBERNETES_SERVICE_PORT") };
         let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
-        match runtime.and_then(|runtime| runtime.block_on(self.check(in_cluster))) {
+        let result = runtime.and_then(|runtime| {
+            let result = runtime.block_on(self.check(in_cluster));
+            // An exec plugin may still be waiting for somebody.
+            runtime.shutdown_background();
+            result
+        });
+        match result {
             Ok(outcome) => outcome.into(),
             Err(error) => {
                 fail(&format_args!("{error:#}"));
@@ -100,12 +109,20 @@ impl Doctor {
     async fn check(self, in_cluster: InClusterServer) -> Result<Outcome> {
         let Self { output, wait, namespace, tls_service, webhook_configuration, cluster } = self;
         let names = InstallationNames { configuration: webhook_configuration, namespace, service: tls_service };
-        let (client, _) = connect_to_context(cluster.context.as_deref()).await?;
-        let vantage = in_cluster.vantage(&server_address(cluster.context.as_deref()).await?);
+        let server = connect(&cluster.options()).await?;
+        let vantage = in_cluster.vantage(&server.address);
         let end = wait.map(|wait| Instant::now() + wait.unsigned());
         let mut progress = Progress::new();
         let checks = loop {
-            let facts = gather(&client, names.clone(), vantage, &read_serve_settings, clock).await;
+            let facts = gather(&server.client, names.clone(), vantage, &read_serve_settings, clock);
+            // With --wait the API server may be away for as long as that.
+            let facts = match end {
+                None => attempt(&server, facts).await?.map_err(|error| describe(&error)),
+                Some(end) => match timeout_at(end.max(Instant::now() + LAST_ROUND).into(), facts).await {
+                    Ok(facts) => facts.map_err(|error| describe(&error)),
+                    Err(_) => Err("no answer in time".to_owned()),
+                },
+            };
             let over = end.is_none_or(|end| Instant::now() >= end);
             match facts {
                 Ok(facts) => {
@@ -115,7 +132,7 @@ impl Doctor {
                     }
                     progress.show_failing(&checks);
                 }
-                Err(error) if over => return Err(error).context("cannot ask the API server"),
+                Err(error) if over => return Err(anyhow!(error).context("cannot ask the API server")),
                 Err(_) => progress.show("waiting for the API server"),
             }
             tokio::time::sleep(PAUSE).await;

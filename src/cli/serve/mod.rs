@@ -6,22 +6,17 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::controllers::RunningControllers;
+use self::controllers::{RunningControllers, SelfManaged, Wanted};
+use super::signals::Termination;
 use super::{fail, refuse};
-use crate::cluster::client;
-use crate::cluster::self_managed::secret_contents::Lifetimes;
-use crate::cluster::self_managed::state::DesiredState;
-use crate::cluster::self_managed::{self, CertificateController, ObjectNames};
 use crate::config::{
-    BackfillArgs, ConfigArg, ConfigError, Controllers, LogArgs, PolicyArgs, ServeArgs, TlsArgs, TlsMode,
+    BackfillArgs, ConfigArg, ConfigError, LogArgs, PolicyArgs, RequestArgs, ServeArgs, TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
@@ -50,7 +45,7 @@ Examples:
   Whether it is ready, and which certificate it serves:
     curl http://localhost:8080/readyz
 
-Exit codes: 0 stopped as told (SIGTERM, SIGINT), every request answered; 1 cannot start or go on, or requests in flight
+Exit codes: 0 stopped as told (SIGTERM, SIGINT, SIGHUP), every request answered; 1 cannot start or go on, or requests in flight
 were cut by the drain timeout or a second signal; 2 bad usage or configuration.";
 
 /// Answer the API server's admission requests
@@ -67,6 +62,8 @@ pub(super) struct Serve {
     policy: PolicyArgs,
     #[command(flatten)]
     backfill: BackfillArgs,
+    #[command(flatten)]
+    requests: RequestArgs,
     #[command(flatten)]
     logs: LogArgs,
 }
@@ -109,7 +106,7 @@ impl Serve {
 
     /// What is to run, and what is questionable about it.
     fn validate(self) -> Result<(ServePlan, Vec<String>), ConfigError> {
-        let Self { config: _, server, tls: tls_args, policy, backfill, logs: _ } = self;
+        let Self { config: _, server, tls: tls_args, policy, backfill, requests, logs: _ } = self;
         let mut warnings = [policy.warnings(), tls_args.warnings()].concat();
         let handshake = tls_args.handshake()?;
         let limits = server.limits()?;
@@ -127,24 +124,15 @@ impl Serve {
             );
         }
         let server = Config { settings, listeners, limits, timeouts, tls, handshake };
-        Ok((ServePlan { server, managed, controllers }, warnings))
+        let beside = Wanted { request_timeout: requests.timeout(), controllers, managed };
+        Ok((ServePlan { server, beside }, warnings))
     }
 }
 
 /// What is to run.
 struct ServePlan {
     server: Config,
-    managed: Option<SelfManaged>,
-    controllers: Option<Controllers>,
-}
-
-/// What `--tls self-managed` looks after, and where it tells what to serve.
-struct SelfManaged {
-    secret: String,
-    service: String,
-    configuration: String,
-    further_names: Vec<String>,
-    offers: watch::Sender<Offer>,
+    beside: Wanted,
 }
 
 fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Option<SelfManaged>), ConfigError> {
@@ -212,60 +200,33 @@ async fn serve(plan: ServePlan) -> anyhow::Result<()> {
 }
 
 async fn run(plan: ServePlan) -> anyhow::Result<()> {
-    let ServePlan { server: config, managed, controllers } = plan;
+    let ServePlan { server: config, beside } = plan;
     let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
-    let controller = match managed {
-        Some(managed) => Some(managed.controller(&metrics).await?),
-        None => None,
-    };
-    let controllers = match controllers {
-        Some(plan) => Some(controllers::start(plan, config.settings.clone(), Arc::clone(&metrics)).await?),
-        None => None,
-    };
-    let stop = stop_signals(controllers.as_ref().map(RunningControllers::stop))?;
-    let app = App::new(config.settings.clone(), config.limits, Arc::clone(&metrics));
-    let server = Server::bind_app(config, app, metrics)?;
-    // Ends with the runtime.
-    if let Some((controller, offers)) = controller {
-        tokio::spawn(controller.run(offers));
-    }
+    let settings = config.settings.clone();
+    let app = App::new(settings.clone(), config.limits, Arc::clone(&metrics));
+    let stop_controllers = CancellationToken::new();
+    let stop = stop_signals(stop_controllers.clone())?;
+    // Before anything else is done: a second process on these ports does nothing at all.
+    let server = Server::bind_app(config, app, Arc::clone(&metrics))?;
+    let controllers = RunningControllers::start(beside, settings, metrics, stop_controllers).await?;
     let result = server.run(stop).await;
-    if let Some(controllers) = controllers {
-        controllers.shut_down().await;
-    }
+    controllers.shut_down().await;
     Ok(result?)
 }
 
-/// A word for each SIGTERM and SIGINT; with the first one the controllers stop, so that another replica goes on with them while
-/// this one drains.
-fn stop_signals(controllers: Option<CancellationToken>) -> std::io::Result<mpsc::Receiver<()>> {
+/// A word for each SIGTERM, SIGINT and SIGHUP; with the first one the controllers stop, so that another replica goes on with them
+/// while this one drains.
+fn stop_signals(controllers: CancellationToken) -> std::io::Result<mpsc::Receiver<()>> {
     let (tell, stop) = mpsc::channel(2);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut termination = Termination::new()?;
     tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if let Some(controllers) = &controllers {
-                controllers.cancel();
-            }
+            termination.next().await;
+            controllers.cancel();
             if tell.send(()).await.is_err() {
                 return;
             }
         }
     });
     Ok(stop)
-}
-
-impl SelfManaged {
-    async fn controller(self, metrics: &Arc<Metrics>) -> anyhow::Result<(CertificateController, watch::Sender<Offer>)> {
-        let Self { secret, service, configuration, further_names, offers } = self;
-        let (client, namespace) = client::connect().await.context("--tls self-managed")?;
-        let names = self_managed::service_dns_names(&service, &namespace).into_iter().chain(further_names).collect();
-        let desired = DesiredState { names, lifetimes: Lifetimes::default() };
-        let objects = ObjectNames { namespace, secret, configuration };
-        Ok((CertificateController::new(&client, objects, desired, clock, Arc::clone(metrics)), offers))
-    }
 }

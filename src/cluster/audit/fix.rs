@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::RwLock;
 
 use super::Scope;
+use crate::cluster::client::describe;
 use crate::cluster::repair_planner::RepairPlanner;
-use crate::cluster::sessions::{Sessions, WriteOutcome, raw};
+use crate::cluster::sessions::{Sessions, WriteOutcome};
 use crate::core::admission::normalize::Edit;
 use crate::core::session::Session;
 use crate::core::stored::backfill::{RepairPlan, Unparsable};
@@ -19,8 +21,10 @@ const ATTEMPTS: usize = 3;
 pub enum FixOutcome {
     /// It is written, or would be in a dry run, with these changes.
     Written(Vec<Edit>),
-    /// It has usable times by now, or is gone.
+    /// It has usable times by now.
     NotNeeded,
+    /// It is there no more.
+    Gone,
     /// Why not: what the API server or a webhook says.
     Refused(String),
 }
@@ -28,7 +32,7 @@ pub enum FixOutcome {
 /// Writes to Sessions.
 pub struct Fixer<'a> {
     client: &'a Client,
-    sessions: Sessions,
+    sessions: RwLock<Sessions>,
     planner: RepairPlanner<'a>,
 }
 
@@ -45,7 +49,7 @@ impl<'a> Fixer<'a> {
         clock: fn() -> Timestamp,
     ) -> kube::Result<Option<Self>> {
         let planner = RepairPlanner { settings: &scope.settings, unparsable, clock };
-        Ok(Sessions::discover(client).await?.map(|sessions| Self { client, sessions, planner }))
+        Ok(Sessions::discover(client).await?.map(|sessions| Self { client, sessions: RwLock::new(sessions), planner }))
     }
 
     /// Gives one Session its times; in a dry run the API server and all webhooks are asked, and nothing is stored.
@@ -54,21 +58,24 @@ impl<'a> Fixer<'a> {
             match self.attempt(namespace, name, dry_run).await {
                 Ok(Some(fixed)) => return fixed,
                 Ok(None) => {}
-                Err(kube::Error::Api(status)) => return FixOutcome::Refused(status.message.clone()),
-                Err(error) => return FixOutcome::Refused(error.to_string()),
+                Err(error) => return FixOutcome::Refused(describe(&error)),
             }
         }
-        FixOutcome::Refused("somebody else writes it all the time".to_owned())
+        FixOutcome::Refused(
+            "after several attempts the times are still not stored: somebody else writes it all the time, or a webhook or the \
+             definition drops them"
+                .to_owned(),
+        )
     }
 
-    /// Nothing when somebody else was faster.
+    /// Nothing when another attempt may succeed.
     async fn attempt(&self, namespace: &str, name: &str, dry_run: bool) -> kube::Result<Option<FixOutcome>> {
-        let Some(object) = self.sessions.api(Some(namespace)).get_opt(name).await? else {
-            return Ok(Some(FixOutcome::NotNeeded));
+        let sessions = self.sessions.read().await.clone();
+        let Some(object) = sessions.api(Some(namespace)).get_opt(name).await? else {
+            return Ok(Some(FixOutcome::Gone));
         };
-        let raw = raw(&object);
-        let Some(session) = raw.as_deref().and_then(|raw| Session::read(raw).ok()) else {
-            return Ok(Some(FixOutcome::NotNeeded));
+        let Ok(session) = Session::read(object.raw()) else {
+            return Ok(Some(FixOutcome::Refused("it cannot be read".to_owned())));
         };
         let first = self.planner.plan(&session);
         if first.edits.is_empty() {
@@ -78,10 +85,17 @@ impl<'a> Fixer<'a> {
         }
         let (RepairPlan { edits, status_is_missing, .. }, _) =
             self.planner.plan_with_keep_alive(self.client, namespace, &session, first).await;
-        Ok(match self.sessions.write(&object, &edits, status_is_missing, dry_run).await? {
-            WriteOutcome::Stored => Some(FixOutcome::Written(edits)),
+        Ok(match sessions.write(&object, &edits, status_is_missing, dry_run).await? {
+            WriteOutcome::Stored(stored) if self.planner.is_repaired(&stored) => Some(FixOutcome::Written(edits)),
+            // The definition has got its status subresource, or lost it, since it was looked at.
+            WriteOutcome::Stored(_) | WriteOutcome::Gone => {
+                match Sessions::discover(self.client).await? {
+                    Some(sessions) => *self.sessions.write().await = sessions,
+                    None => return Ok(Some(FixOutcome::Gone)),
+                }
+                None
+            }
             WriteOutcome::Conflict => None,
-            WriteOutcome::Gone => Some(FixOutcome::NotNeeded),
         })
     }
 }

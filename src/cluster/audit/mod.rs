@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use thiserror::Error;
 
+use super::client::{describe, is_answer};
 use super::pages::Listing;
 use super::sessions::PAGE;
 use crate::core::admission::review::RESOURCE;
@@ -71,26 +72,41 @@ pub enum AuditError {
         message: String,
     },
     /// A list could not be read.
-    #[error("listing {what}: {source}")]
+    #[error("listing {what}: {}", describe(cause))]
     List {
         /// The resource.
         what: &'static str,
         /// What the API server says, or that it does not answer.
-        source: Box<kube::Error>,
+        cause: Box<kube::Error>,
     },
 }
 
 impl AuditError {
-    fn list(what: &'static str, source: kube::Error) -> Self {
-        match source {
-            kube::Error::Api(status) if status.code == 403 => Self::Forbidden { what, message: status.message.clone() },
-            source => Self::List { what, source: Box::new(source) },
+    fn list(what: &'static str, cause: kube::Error) -> Self {
+        match cause {
+            kube::Error::Api(status) if status.code == 403 => {
+                Self::Forbidden { what, message: describe(&kube::Error::Api(status)) }
+            }
+            cause => Self::List { what, cause: Box::new(cause) },
+        }
+    }
+
+    /// The API server did not tell which resources there are.
+    pub fn definition(cause: kube::Error) -> Self {
+        Self::list(RESOURCE, cause)
+    }
+
+    /// Whether the API server has answered, be it with a refusal.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::NoDefinition | Self::Forbidden { .. } => true,
+            Self::List { cause, .. } => is_answer(cause),
         }
     }
 
     /// Whether the list took longer than the API server remembers it.
     fn is_expired(&self) -> bool {
-        matches!(self, Self::List { source, .. } if matches!(&**source, kube::Error::Api(status) if status.code == 410))
+        matches!(self, Self::List { cause, .. } if matches!(&**cause, kube::Error::Api(status) if status.code == 410))
     }
 }
 

@@ -11,10 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::{AuditError, Report, Scope, audit_sessions};
 use crate::cluster::backfill::Options;
 use crate::cluster::lease::{Leadership, is_leader, leadership_lost};
+use crate::cluster::outage::Outage;
+use crate::cluster::supervisor::Heartbeat;
 use crate::core::settings::Settings;
 use crate::metrics::{FindingLabels, Metrics};
 
 /// The audit of one replica.
+#[derive(Clone)]
 pub struct PeriodicAudit {
     client: Client,
     /// One for each namespace that is watched.
@@ -45,40 +48,53 @@ impl PeriodicAudit {
     }
 
     /// Looks whenever this process leads, until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(mut self, heartbeat: Heartbeat, stop: CancellationToken) {
+        let mut outage = Outage::new("auditing stored Sessions");
         while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             let mut leadership = self.leadership.clone();
             tokio::select! {
-                () = self.run_as_leader() => {}
+                never = self.run_as_leader(&heartbeat, &mut outage) => never,
                 () = leadership_lost(&mut leadership) => {}
                 () = stop.cancelled() => return,
             }
             // What another replica tells now would be told twice.
             self.metrics.audit_findings.clear();
             self.metrics.audit_sessions.set(0);
+            heartbeat.rest();
         }
+        heartbeat.rest();
     }
 
-    async fn run_as_leader(&self) {
+    async fn run_as_leader(&self, heartbeat: &Heartbeat, outage: &mut Outage) -> ! {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.run_once().await {
-                Ok(report) => self.report(&report),
+            heartbeat.progress();
+            match self.run_once(heartbeat).await {
+                Ok(report) => {
+                    outage.succeeded();
+                    self.report(&report);
+                }
                 Err(error) => {
                     self.metrics.audit_errors.inc();
-                    tracing::error!(error = error.to_string(), "the audit came to nothing");
+                    outage.failed(&error.to_string());
+                    // A refusal is an answer: no other replica would fare better.
+                    if !error.is_answer() {
+                        continue;
+                    }
                 }
             }
+            // Between two audits nothing is expected of it.
+            heartbeat.rest();
         }
     }
 
-    async fn run_once(&self) -> Result<Report, AuditError> {
+    async fn run_once(&self, heartbeat: &Heartbeat) -> Result<Report, AuditError> {
         let mut whole = Report::default();
         for scope in &self.scopes {
             let Report { sessions, found, skipped } =
-                audit_sessions(&self.client, scope, (self.clock)(), |_, _| {}).await?;
+                audit_sessions(&self.client, scope, (self.clock)(), |_, _| heartbeat.progress()).await?;
             whole.sessions += sessions;
             whole.found.extend(found);
             whole.skipped.extend(skipped);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{AuditError, SkippedResource};
+use crate::cluster::client::describe;
 use crate::cluster::pages::Listing;
 use crate::core::admission::review::GROUP;
 use crate::core::stored::audit::{Reference, ReferencedObjects};
@@ -110,7 +111,7 @@ pub(super) async fn read(
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 skipped.push(SkippedResource {
                     what: resource,
-                    reason: status.message.clone(),
+                    reason: describe(&kube::Error::Api(status)),
                     may_hide_findings: true,
                 });
             }
@@ -128,8 +129,11 @@ pub(super) async fn is_dangling(client: &Client, versions: &HashMap<String, Stri
     let (Some(reference), Some(name)) = (reference, name) else { return true };
     let Some(version) = versions.get(reference.resource()) else { return true };
     let request = Request::new(path(version, Some(&found.namespace), reference.resource()));
+    // Whatever else is answered, or nothing, says neither.
     match request.get_metadata(&name, &kube::api::GetParams::default()) {
-        Ok(request) => client.request_text(request).await.is_err(),
+        Ok(request) => {
+            matches!(client.request_text(request).await, Err(kube::Error::Api(status)) if status.code == 404)
+        }
         Err(_) => true,
     }
 }

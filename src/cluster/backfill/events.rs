@@ -1,11 +1,12 @@
 //! Events on the Sessions that the backfill changed or could not read.
 
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::ApiResource;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use serde_json::Value;
 
-use crate::cluster::client::FIELD_MANAGER;
+use crate::cluster::client::{FIELD_MANAGER, describe};
+use crate::cluster::sessions::StoredSession;
 use crate::core::admission::normalize::Edit;
 use crate::core::session::Field;
 use crate::core::stored::backfill::RepairPlan;
@@ -28,7 +29,7 @@ impl EventRecorder {
     }
 
     /// What was set, and what stood there before where nobody could read it.
-    pub(super) async fn record_repair(&self, session: &DynamicObject, plan: &RepairPlan) {
+    pub(super) async fn record_repair(&self, session: &StoredSession, plan: &RepairPlan) {
         for (field, before) in &plan.unparsable {
             if let Some(edit) = plan.edits.iter().find(|edit| edit.field == *field) {
                 let (path, after) = (field.path(), value(edit));
@@ -45,14 +46,14 @@ impl EventRecorder {
     }
 
     /// What nobody can read, and stays.
-    pub(super) async fn record_unreadable_time(&self, session: &DynamicObject, plan: &RepairPlan) {
+    pub(super) async fn record_unreadable_time(&self, session: &StoredSession, plan: &RepairPlan) {
         let fields: Vec<_> = plan.unparsable.iter().map(|(field, value)| format!("{} {value}", field.path())).collect();
         let note = format!("{}: no time that HobbyFarm can read, so it never reclaims this session", fields.join(", "));
         self.publish(session, EventType::Warning, "UnreadableTime", note).await;
     }
 
     /// The Course or Scenario names a duration that HobbyFarm answers with an error.
-    pub(super) async fn record_malformed_keep_alive(&self, session: &DynamicObject, value: &str) {
+    pub(super) async fn record_malformed_keep_alive(&self, session: &StoredSession, value: &str) {
         let note = format!(
             "keepalive_duration {value} of the session's course or scenario is no duration such as 5m or 1h30m; \
              HobbyFarm cannot keep sessions of it alive"
@@ -61,7 +62,7 @@ impl EventRecorder {
     }
 
     /// An Event that cannot be written is only logged: the Session counts.
-    async fn publish(&self, session: &DynamicObject, type_: EventType, reason: &str, mut note: String) {
+    async fn publish(&self, session: &StoredSession, type_: EventType, reason: &str, mut note: String) {
         note.truncate(note.floor_char_boundary(LONGEST_NOTE));
         let event = Event {
             type_,
@@ -71,7 +72,7 @@ impl EventRecorder {
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, &session.object_ref(&self.resource)).await {
-            tracing::warn!(reason, error = error.to_string(), "no event could be written");
+            tracing::warn!(reason, error = describe(&error), "no event could be written");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! With a status subresource a Session is created without a status, and HobbyFarm leaves `end_time` empty when a
 //! keep-alive duration is malformed; it then never looks at the Session again, and its machines stay. [`Backfill`] watches
 //! Sessions while it leads, judges each as it comes by, remembers only those that need something, and hands them to
-//! `repair` one after the other.
+//! `repair`. It reads on while it repairs.
 
 mod events;
 mod repair;
@@ -13,9 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::stream::{SelectAll, StreamExt};
+use futures::stream::{BoxStream, FuturesUnordered, SelectAll, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
-use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt};
@@ -23,17 +22,24 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::repair::{RepairOutcome, Repairer};
-use self::work_queue::{SessionKey, WorkQueue};
+use self::work_queue::{Due, SessionKey, WorkQueue};
+use super::client::{describe, is_answer};
 use super::lease::{Leadership, is_leader, leadership_lost};
-use super::sessions::{PAGE, Sessions};
+use super::outage::Outage;
+use super::sessions::{PAGE, Sessions, StoredSession};
+use super::supervisor::Heartbeat;
 use crate::core::settings::Settings;
 use crate::core::stored::backfill::Unparsable;
 use crate::metrics::{Metrics, ResultLabel};
 
 /// Sessions that are looked at again in a second, for the API server's sake: each takes a read, a write and an Event.
 const MAX_REPAIRS_PER_SECOND: u32 = 50;
+/// Repairs at the same time: one that waits for the API server does not hold up the others.
+const MAX_CONCURRENT_REPAIRS: usize = 4;
 /// Before another look at a cluster that cannot be watched.
 const WATCH_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// How often a watch on which nothing happens is told as progress.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// What an operator may choose.
 #[derive(Debug, Clone)]
@@ -48,18 +54,10 @@ pub struct Options {
     pub lease: String,
 }
 
-/// The ways to the API server: one for questions, which have to be answered soon, and one for watching.
-#[derive(Clone)]
-pub struct Clients {
-    /// For reads and writes.
-    pub requests: Client,
-    /// For watches, on which nothing may happen for minutes.
-    pub watch: Client,
-}
-
 /// The controller of one replica.
+#[derive(Clone)]
 pub struct Backfill {
-    clients: Clients,
+    client: Client,
     options: Options,
     settings: Settings,
     clock: fn() -> Timestamp,
@@ -72,7 +70,7 @@ pub struct Backfill {
 impl Backfill {
     /// Does nothing before [`Backfill::run`], and nothing unless `leadership` says so.
     pub const fn new(
-        clients: Clients,
+        client: Client,
         options: Options,
         settings: Settings,
         clock: fn() -> Timestamp,
@@ -80,102 +78,130 @@ impl Backfill {
         leadership: Leadership,
         identity: String,
     ) -> Self {
-        Self { clients, options, settings, clock, metrics, leadership, identity }
+        Self { client, options, settings, clock, metrics, leadership, identity }
     }
 
     /// Works whenever this process leads, until `stop`; whatever fails is tried again.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(mut self, heartbeat: Heartbeat, stop: CancellationToken) {
+        let mut outage = Outage::new("looking after stored Sessions");
         self.metrics.backfill_enabled.set(1);
         while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             self.metrics.backfill_leading.set(1);
+            heartbeat.progress();
             let mut leadership = self.leadership.clone();
             let ended = tokio::select! {
-                ended = self.run_as_leader() => ended,
+                ended = self.run_as_leader(&heartbeat, &mut outage) => ended,
                 () = leadership_lost(&mut leadership) => Ok(()),
                 () = stop.cancelled() => break,
             };
             self.metrics.backfill_leading.set(0);
             self.metrics.backfill_waiting.set(0);
-            if let Err(error) = ended {
-                self.metrics.backfill_watch_errors.inc();
-                tracing::error!(error = format!("{error:#}"), "cannot look after stored sessions; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(WATCH_RETRY_DELAY) => {}
-                    () = stop.cancelled() => break,
-                }
-            }
-        }
-        self.metrics.backfill_leading.set(0);
-    }
-
-    /// Watches and repairs for as long as there are Sessions to be watched.
-    async fn run_as_leader(&self) -> anyhow::Result<()> {
-        let sessions =
-            Sessions::discover(&self.clients.requests).await.context("looking for the definition of Sessions")?;
-        let sessions = sessions.context("the cluster has no Sessions (hobbyfarm.io/v1)")?;
-        let mut events = self.events().await?;
-        let mut repairer = Repairer::new(self, sessions);
-        let mut queue = WorkQueue::default();
-        let mut pace = tokio::time::interval(Duration::from_secs(1) / MAX_REPAIRS_PER_SECOND);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            self.metrics.backfill_waiting.set(i64::try_from(queue.len()).unwrap_or(i64::MAX));
-            tokio::select! {
-                event = events.next() => self.handle_event(event.context("the watch has ended")?, &repairer, &mut queue)?,
-                Some((name, attempts)) = queue.next() => {
-                    pace.tick().await;
-                    let outcome = repairer.repair(&name).await;
-                    self.count_outcome(&outcome);
-                    match outcome {
-                        RepairOutcome::Repaired | RepairOutcome::NothingToDo => {}
-                        RepairOutcome::TooYoung(delay) => queue.enqueue(name, delay),
-                        RepairOutcome::Conflict => queue.enqueue(name, work_queue::MIN_BACKOFF),
-                        RepairOutcome::Failed(error) => {
-                            let (namespace, name_) = (&name.namespace, &name.name);
-                            tracing::warn!(namespace, name = name_, attempts, error, "session not repaired; trying again");
-                            queue.requeue(name, attempts);
-                        }
+            match ended {
+                Ok(()) => heartbeat.rest(),
+                Err(error) => {
+                    self.metrics.backfill_watch_errors.inc();
+                    outage.failed(&format!("{error:#}"));
+                    tokio::select! {
+                        () = tokio::time::sleep(WATCH_RETRY_DELAY) => {}
+                        () = stop.cancelled() => break,
                     }
                 }
             }
         }
+        heartbeat.rest();
+        self.metrics.backfill_leading.set(0);
+    }
+
+    /// Watches and repairs for as long as there are Sessions to be watched; returns when the list is to be read anew.
+    async fn run_as_leader(&self, heartbeat: &Heartbeat, outage: &mut Outage) -> anyhow::Result<()> {
+        let sessions = Sessions::discover(&self.client).await.map_err(|error| {
+            if is_answer(&error) {
+                heartbeat.progress();
+            }
+            anyhow::anyhow!("looking for the definition of Sessions: {}", describe(&error))
+        })?;
+        heartbeat.progress();
+        let sessions = sessions.context("the cluster has no Sessions (hobbyfarm.io/v1)")?;
+        let mut events = self.events(&sessions);
+        let repairer = Repairer::new(self, sessions);
+        let (mut queue, mut repairs, mut watches) = (WorkQueue::default(), FuturesUnordered::new(), false);
+        let mut pace = interval(Duration::from_secs(1) / MAX_REPAIRS_PER_SECOND);
+        let mut ticks = interval(HEARTBEAT);
+        while !queue.has_room_again() {
+            self.metrics.backfill_waiting.set(i64::try_from(queue.len() + repairs.len()).unwrap_or(i64::MAX));
+            tokio::select! {
+                event = events.next() => {
+                    watches = self.handle_event(event.context("the watch has ended")?, &repairer, &mut queue, outage)?;
+                    if watches {
+                        heartbeat.progress();
+                    }
+                }
+                Some(due) = next_due(&mut pace, &mut queue), if repairs.len() < MAX_CONCURRENT_REPAIRS => {
+                    repairs.push(repairer.repair(due));
+                }
+                Some((due, outcome)) = repairs.next() => self.handle_outcome(due, outcome, &mut queue),
+                _ = ticks.tick(), if watches => heartbeat.progress(),
+            }
+        }
+        Ok(())
     }
 
     /// Everything that happens to Sessions, beginning with those that are there.
-    async fn events(
-        &self,
-    ) -> anyhow::Result<SelectAll<futures::stream::BoxStream<'static, watcher::Result<Event<DynamicObject>>>>> {
-        let sessions = Sessions::discover(&self.clients.watch).await?.context("the cluster has no Sessions")?;
-        let namespaces = &self.options.namespaces;
-        let apis = match namespaces.as_slice() {
+    fn events(&self, sessions: &Sessions) -> SelectAll<BoxStream<'static, watcher::Result<Event<StoredSession>>>> {
+        let apis = match self.options.namespaces.as_slice() {
             [] => vec![sessions.api(None)],
             some => some.iter().map(|namespace| sessions.api(Some(namespace))).collect(),
         };
         let config = watcher::Config::default().page_size(PAGE);
-        Ok(apis.into_iter().map(|api| watcher(api, config.clone()).default_backoff().boxed()).collect())
+        // That a list begins is no success, after which a backoff would begin anew.
+        let is_news = |event: &Event<StoredSession>| std::future::ready(!matches!(event, Event::Init));
+        let watch = |api| watcher(api, config.clone());
+        apis.into_iter().map(|api| watch(api).try_filter(is_news).default_backoff().boxed()).collect()
     }
 
+    /// Whether the watch goes on.
     fn handle_event(
         &self,
-        event: watcher::Result<Event<DynamicObject>>,
+        event: watcher::Result<Event<StoredSession>>,
         repairer: &Repairer<'_>,
         queue: &mut WorkQueue,
-    ) -> anyhow::Result<()> {
+        outage: &mut Outage,
+    ) -> anyhow::Result<bool> {
         match event {
             Ok(Event::Apply(session) | Event::InitApply(session)) => match repairer.delay_until_due(&session) {
-                Some(delay) => queue.enqueue(SessionKey::of(&session), delay),
+                Some(delay) => queue.enqueue(SessionKey::of(&session), session.uid().unwrap_or_default(), delay),
                 None => queue.remove(&SessionKey::of(&session)),
             },
             Ok(Event::Delete(session)) => queue.remove(&SessionKey::of(&session)),
-            Ok(Event::Init | Event::InitDone) => {}
-            // The definition is gone, or is another.
-            Err(error) if is_not_found(&error) => return Err(error.into()),
+            Ok(Event::Init | Event::InitDone) => outage.succeeded(),
             Err(error) => {
+                let cause = cause(error);
+                // The definition is gone, or is another.
+                if matches!(&cause, Some(kube::Error::Api(status)) if status.code == 404) {
+                    anyhow::bail!("watching Sessions: there are none any more (hobbyfarm.io/v1)");
+                }
                 self.metrics.backfill_watch_errors.inc();
-                tracing::warn!(error = error.to_string(), "the watch on sessions was interrupted");
+                let text = cause.as_ref().map_or_else(|| "the list has no version".to_owned(), describe);
+                outage.failed(&format!("watching Sessions: {text}"));
+                // A refusal is an answer: no other replica would fare better.
+                return Ok(cause.as_ref().is_some_and(is_answer));
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn handle_outcome(&self, due: Due, outcome: RepairOutcome, queue: &mut WorkQueue) {
+        self.count_outcome(&outcome);
+        match outcome {
+            RepairOutcome::Repaired | RepairOutcome::NothingToDo => {}
+            RepairOutcome::TooYoung { uid, delay } => queue.enqueue(due.key, uid, delay),
+            RepairOutcome::Conflict => queue.enqueue(due.key, due.uid, work_queue::MIN_BACKOFF),
+            RepairOutcome::Failed(error) => {
+                let (SessionKey { namespace, name }, attempts) = (&due.key, due.attempts);
+                tracing::warn!(namespace, name, attempts, error, "session not repaired; trying again");
+                queue.requeue(due);
+            }
+        }
     }
 
     fn count_outcome(&self, outcome: &RepairOutcome) {
@@ -183,25 +209,36 @@ impl Backfill {
             RepairOutcome::Repaired => "repaired",
             RepairOutcome::Conflict => "outrun",
             RepairOutcome::Failed(_) => "failed",
-            RepairOutcome::NothingToDo | RepairOutcome::TooYoung(_) => return,
+            RepairOutcome::NothingToDo | RepairOutcome::TooYoung { .. } => return,
         };
         self.metrics.backfill_sessions.get_or_create(&ResultLabel { result }).inc();
     }
 }
 
-fn is_not_found(error: &watcher::Error) -> bool {
-    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+/// The next Session that is due, at no more than so many a second.
+async fn next_due(pace: &mut tokio::time::Interval, queue: &mut WorkQueue) -> Option<Due> {
+    pace.tick().await;
+    queue.next().await
+}
+
+fn interval(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// What the API server said, or why it said nothing.
+fn cause(error: watcher::Error) -> Option<kube::Error> {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     match error {
-        InitialListFailed(kube::Error::Api(status))
-        | WatchStartFailed(kube::Error::Api(status))
-        | WatchFailed(kube::Error::Api(status))
-        | WatchError(status) => status.code == 404,
-        _ => false,
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => Some(error),
+        WatchError(status) => Some(kube::Error::Api(status)),
+        NoResourceVersion => None,
     }
 }
 
 impl SessionKey {
-    fn of(session: &DynamicObject) -> Self {
+    fn of(session: &StoredSession) -> Self {
         Self { namespace: session.namespace().unwrap_or_default(), name: session.name_any() }
     }
 }

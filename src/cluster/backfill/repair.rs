@@ -1,18 +1,19 @@
 //! One Session: looked at once more, repaired, and told of.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::api::DynamicObject;
 use kube::{Client, ResourceExt};
 
 use super::Backfill;
 use super::events::EventRecorder;
-use super::work_queue::SessionKey;
+use super::work_queue::{Due, SessionKey};
+use crate::cluster::client::describe;
 use crate::cluster::lease::{Leadership, is_leader};
 use crate::cluster::repair_planner::RepairPlanner;
-use crate::cluster::sessions::{Sessions, WriteOutcome, raw};
+use crate::cluster::sessions::{Sessions, StoredSession, WriteOutcome};
 use crate::core::session::Session;
 use crate::core::stored::backfill::{KeepAlive, RepairPlan, Unparsable};
 use crate::metrics::{ActionLabel, Metrics};
@@ -27,8 +28,13 @@ pub(super) enum RepairOutcome {
     Repaired,
     /// It needs nothing, or nothing can be done.
     NothingToDo,
-    /// It is too young.
-    TooYoung(Duration),
+    /// It is another object than the one that has waited, and too young.
+    TooYoung {
+        /// Of this one.
+        uid: String,
+        /// How long until it is old enough.
+        delay: Duration,
+    },
     /// Somebody else wrote in between.
     Conflict,
     /// Why not.
@@ -37,95 +43,123 @@ pub(super) enum RepairOutcome {
 
 pub(super) struct Repairer<'a> {
     client: &'a Client,
-    sessions: Sessions,
+    sessions: Mutex<Sessions>,
     planner: RepairPlanner<'a>,
     after: SignedDuration,
     leadership: &'a Leadership,
     metrics: &'a Metrics,
     events: EventRecorder,
-    reported: HashSet<SessionKey>,
+    reported: Mutex<HashSet<SessionKey>>,
 }
 
 impl<'a> Repairer<'a> {
     pub(super) fn new(backfill: &'a Backfill, sessions: Sessions) -> Self {
-        let Backfill { clients, options, settings, clock, metrics, leadership, identity } = backfill;
+        let Backfill { client, options, settings, clock, metrics, leadership, identity } = backfill;
         Self {
-            client: &clients.requests,
-            events: EventRecorder::new(clients.requests.clone(), sessions.resource().clone(), identity.clone()),
-            sessions,
+            client,
+            events: EventRecorder::new(client.clone(), sessions.resource().clone(), identity.clone()),
+            sessions: Mutex::new(sessions),
             planner: RepairPlanner { settings, unparsable: options.unparsable, clock: *clock },
             after: options.after,
             leadership,
             metrics,
-            reported: HashSet::new(),
+            reported: Mutex::default(),
         }
     }
 
     /// When to look at this Session again; nothing where all is well.
-    pub(super) fn delay_until_due(&self, session: &DynamicObject) -> Option<Duration> {
-        let raw = raw(session)?;
-        let plan = self.planner.plan(&Session::read(&raw).ok()?);
-        let is_new = || !plan.edits.is_empty() || !self.reported.contains(&SessionKey::of(session));
+    pub(super) fn delay_until_due(&self, session: &StoredSession) -> Option<Duration> {
+        let plan = self.planner.plan(&Session::read(session.raw()).ok()?);
+        let is_new = || !plan.edits.is_empty() || !self.reported().contains(&SessionKey::of(session));
         (plan != RepairPlan::default() && is_new()).then(|| self.time_until_old_enough(session))
     }
 
-    /// How long until the Session is old enough.
-    fn time_until_old_enough(&self, session: &DynamicObject) -> Duration {
+    /// How long until the Session is old enough. It is there, so it takes no longer than that, whatever the clocks say.
+    fn time_until_old_enough(&self, session: &StoredSession) -> Duration {
         let created = session.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let age = (self.planner.clock)().duration_since(created);
-        (self.after - age).max(SignedDuration::ZERO).unsigned_abs()
+        self.after.saturating_sub(age).clamp(SignedDuration::ZERO, self.after).unsigned_abs()
     }
 
     /// Looks at the Session as it is stored now, and repairs exactly that version.
-    pub(super) async fn repair(&mut self, name: &SessionKey) -> RepairOutcome {
-        let api = self.sessions.api(Some(&name.namespace));
-        let object = match api.get_opt(&name.name).await {
+    pub(super) async fn repair(&self, due: Due) -> (Due, RepairOutcome) {
+        let outcome = self.attempt(&due).await;
+        (due, outcome)
+    }
+
+    async fn attempt(&self, due: &Due) -> RepairOutcome {
+        let key = &due.key;
+        let sessions = self.sessions().clone();
+        let object = match sessions.api(Some(&key.namespace)).get_opt(&key.name).await {
             Ok(Some(object)) => object,
             Ok(None) => return RepairOutcome::NothingToDo,
-            Err(error) => return RepairOutcome::Failed(error.to_string()),
+            Err(error) => return RepairOutcome::Failed(describe(&error)),
         };
-        let Some(raw) = raw(&object) else { return RepairOutcome::NothingToDo };
-        let Ok(session) = Session::read(&raw) else { return RepairOutcome::NothingToDo };
+        let Ok(session) = Session::read(object.raw()) else { return RepairOutcome::NothingToDo };
         let first = self.planner.plan(&session);
         if first == RepairPlan::default() {
             return RepairOutcome::NothingToDo;
         }
-        let remaining = self.time_until_old_enough(&object);
-        if !remaining.is_zero() {
-            return RepairOutcome::TooYoung(remaining);
+        let (uid, delay) = (object.uid().unwrap_or_default(), self.time_until_old_enough(&object));
+        if uid != due.uid && !delay.is_zero() {
+            return RepairOutcome::TooYoung { uid, delay };
         }
         if first.edits.is_empty() {
-            self.record_unreadable_time(name, &object, &first).await;
+            self.record_unreadable_time(key, &object, &first).await;
             return RepairOutcome::NothingToDo;
         }
-        let (plan, keep_alive) = self.planner.plan_with_keep_alive(self.client, &name.namespace, &session, first).await;
+        let (plan, keep_alive) = self.planner.plan_with_keep_alive(self.client, &key.namespace, &session, first).await;
         if !is_leader(*self.leadership.borrow()) {
             return RepairOutcome::Conflict;
         }
-        match self.sessions.write(&object, &plan.edits, plan.status_is_missing, false).await {
-            Ok(WriteOutcome::Stored) => self.record_repair(name, &object, &plan, &keep_alive).await,
+        match sessions.write(&object, &plan.edits, plan.status_is_missing, false).await {
+            Ok(WriteOutcome::Stored(stored)) if self.planner.is_repaired(&stored) => {
+                self.record_repair(key, &object, &plan, &keep_alive).await
+            }
+            Ok(WriteOutcome::Stored(_)) => self.on_dropped_write().await,
             Ok(WriteOutcome::Conflict) => RepairOutcome::Conflict,
             Ok(WriteOutcome::Gone) => self.rediscover().await,
-            Err(error) => RepairOutcome::Failed(error.to_string()),
+            Err(error) => RepairOutcome::Failed(describe(&error)),
         }
     }
 
-    /// The Session was there a moment ago: the definition may be another by now.
-    async fn rediscover(&mut self) -> RepairOutcome {
+    /// The API server has taken the write and stores something else: without a status subresource, or with one, since the
+    /// definition was looked at.
+    async fn on_dropped_write(&self) -> RepairOutcome {
+        match self.rediscover().await {
+            RepairOutcome::Conflict => RepairOutcome::Failed(
+                "the API server took the write, and the times are not in what it stores: its status subresource has come or \
+                 gone, or the definition or a webhook drops them"
+                    .to_owned(),
+            ),
+            outcome => outcome,
+        }
+    }
+
+    /// The definition may be another by now.
+    async fn rediscover(&self) -> RepairOutcome {
         match Sessions::discover(self.client).await {
             Ok(Some(sessions)) => {
-                self.sessions = sessions;
+                *self.sessions() = sessions;
                 RepairOutcome::Conflict
             }
             Ok(None) => RepairOutcome::NothingToDo,
-            Err(error) => RepairOutcome::Failed(error.to_string()),
+            Err(error) => RepairOutcome::Failed(describe(&error)),
         }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reported(&self) -> MutexGuard<'_, HashSet<SessionKey>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn record_repair(
         &self,
         name: &SessionKey,
-        object: &DynamicObject,
+        object: &StoredSession,
         plan: &RepairPlan,
         keep_alive: &KeepAlive,
     ) -> RepairOutcome {
@@ -144,11 +178,8 @@ impl<'a> Repairer<'a> {
         RepairOutcome::Repaired
     }
 
-    async fn record_unreadable_time(&mut self, name: &SessionKey, object: &DynamicObject, plan: &RepairPlan) {
-        if self.reported.len() >= MAX_REPORTED {
-            self.reported.clear();
-        }
-        if self.reported.insert(name.clone()) {
+    async fn record_unreadable_time(&self, name: &SessionKey, object: &StoredSession, plan: &RepairPlan) {
+        if self.is_first_report(name) {
             tracing::warn!(
                 namespace = name.namespace,
                 name = name.name,
@@ -157,6 +188,14 @@ impl<'a> Repairer<'a> {
             self.count_unparsable(plan, "kept");
             self.events.record_unreadable_time(object, plan).await;
         }
+    }
+
+    fn is_first_report(&self, name: &SessionKey) -> bool {
+        let mut reported = self.reported();
+        if reported.len() >= MAX_REPORTED {
+            reported.clear();
+        }
+        reported.insert(name.clone())
     }
 
     fn count_unparsable(&self, plan: &RepairPlan, action: &'static str) {

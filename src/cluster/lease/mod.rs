@@ -4,6 +4,7 @@
 
 pub mod state;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,11 +12,13 @@ use k8s_openapi::api::coordination::v1::{Lease as Object, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::state::{Candidate, LeaseAction, Record};
-use super::client::FIELD_MANAGER;
+use super::client::{FIELD_MANAGER, describe};
+use super::outage::Outage;
+use super::supervisor::Heartbeat;
 
 /// How long the others wait for a leader that has fallen silent.
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -63,44 +66,69 @@ impl Lease {
         }
     }
 
-    /// Tries to lead, and goes on leading, until `stop`; then the Lease is given back.
-    pub async fn run(mut self, leadership: watch::Sender<Option<Instant>>, stop: CancellationToken) {
-        let mut last_error = String::new();
+    /// Tries to lead, and goes on leading, until `stop`; then the Lease is released. Told by `resign` that this process does
+    /// not do what a leader has to do, it is released at once, and left to others for its duration.
+    pub async fn run(
+        mut self,
+        leadership: watch::Sender<Option<Instant>>,
+        resign: Arc<Notify>,
+        heartbeat: Heartbeat,
+        stop: CancellationToken,
+    ) {
+        let mut outage = Outage::new("renewing the Lease");
+        let mut led = false;
         loop {
-            let led = self.candidate.is_leader(Instant::now());
             let round = tokio::time::timeout(REQUEST_TIMEOUT, self.reconcile()).await;
-            match round.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {REQUEST_TIMEOUT:?}"))) {
-                Ok(()) => last_error.clear(),
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    if error != last_error {
-                        tracing::error!(error, lease = self.name, "cannot reach the lease");
-                        last_error = error;
-                    }
-                }
+            let result = match round {
+                Ok(result) => result.map_err(|error| describe(&error)),
+                Err(_) => Err(format!("no answer within {REQUEST_TIMEOUT:?}")),
+            };
+            match &result {
+                Ok(()) => outage.succeeded(),
+                Err(error) => outage.failed(error),
             }
-            let leads = self.candidate.is_leader(Instant::now());
-            if leads != led {
-                let message = if leads { "leading" } else { "not leading any more" };
-                tracing::info!(lease = self.name, identity = self.candidate.identity(), "{message}");
-            }
-            leadership.send_replace(self.candidate.leader_until());
-            let pause = if leads && last_error.is_empty() { self.candidate.renew_interval() } else { RETRY_INTERVAL };
+            heartbeat.progress();
+            let leads = self.announce(&leadership, &mut led);
+            let pause = if leads && result.is_ok() { self.candidate.renew_interval() } else { RETRY_INTERVAL };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = resign.notified() => {
+                    self.step_down(&leadership).await;
+                    self.announce(&leadership, &mut led);
+                    tokio::select! {
+                        () = tokio::time::sleep(LEASE_DURATION) => {}
+                        () = stop.cancelled() => break,
+                    }
+                }
                 () = stop.cancelled() => break,
             }
         }
+        self.step_down(&leadership).await;
+        heartbeat.rest();
+    }
+
+    /// Says whether this process leads, in the log when that has changed.
+    fn announce(&self, leadership: &watch::Sender<Option<Instant>>, led: &mut bool) -> bool {
+        let leads = self.candidate.is_leader(Instant::now());
+        if leads != std::mem::replace(led, leads) {
+            let message = if leads { "leading" } else { "not leading any more" };
+            tracing::info!(lease = self.name, identity = self.candidate.identity(), "{message}");
+        }
+        leadership.send_replace(self.candidate.leader_until());
+        leads
+    }
+
+    /// Stops leading; else the next one waits for the end of the Lease.
+    async fn step_down(&mut self, leadership: &watch::Sender<Option<Instant>>) {
         leadership.send_replace(None);
-        if self.candidate.is_leader(Instant::now()) {
-            // Else the next one waits for the end of the lease.
-            if matches!(tokio::time::timeout(REQUEST_TIMEOUT, self.release()).await, Ok(Ok(()))) {
-                tracing::info!(lease = self.name, "the lease is given back");
-            }
+        let leads = self.candidate.is_leader(Instant::now());
+        self.candidate.on_conflict();
+        if leads && matches!(tokio::time::timeout(REQUEST_TIMEOUT, self.release()).await, Ok(Ok(()))) {
+            tracing::info!(lease = self.name, "the lease is released");
         }
     }
 
-    async fn reconcile(&mut self) -> anyhow::Result<()> {
+    async fn reconcile(&mut self) -> kube::Result<()> {
         let object = self.api.get_opt(&self.name).await?;
         let record = object.as_ref().map(record);
         let asked = Instant::now();
@@ -113,7 +141,7 @@ impl Lease {
         match result {
             Ok(_) => self.candidate.on_renewed(asked),
             Err(kube::Error::Api(status)) if status.code == 409 => self.candidate.on_conflict(),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -36,13 +36,15 @@ pub struct Candidate {
     identity: String,
     duration: Duration,
     seen: Option<(Record, Instant)>,
+    /// From when to when no Lease was seen.
+    absent: Option<(Instant, Instant)>,
     until: Option<Instant>,
 }
 
 impl Candidate {
     /// A candidate with a name that no other has, not even the one that ran before it on the same host.
     pub const fn new(identity: String, duration: Duration) -> Self {
-        Self { identity, duration, seen: None, until: None }
+        Self { identity, duration, seen: None, absent: None, until: None }
     }
 
     /// Its name.
@@ -60,6 +62,11 @@ impl Candidate {
         self.duration / 3
     }
 
+    /// How long it believes in itself without another renewal: shorter than others wait.
+    fn leadership_duration(&self) -> Duration {
+        self.duration * 2 / 3
+    }
+
     /// Until when it may act as the leader.
     pub const fn leader_until(&self) -> Option<Instant> {
         self.until
@@ -68,9 +75,19 @@ impl Candidate {
     /// Looks at the Lease, or at its absence.
     pub fn observe(&mut self, record: Option<Record>, now: Instant) -> LeaseAction {
         let Some(record) = record else {
+            // After a pause there may have been another one meanwhile.
+            let gap = self.renew_interval();
+            let since = match self.absent {
+                Some((since, last)) if now.duration_since(last) < gap => since,
+                _ => now,
+            };
+            self.absent = Some((since, now));
             self.seen = None;
-            return LeaseAction::Create;
+            // Somebody may have deleted it under a leader, who believes in itself until its time is over, or writes it anew.
+            let is_vacant = now.duration_since(since) >= self.leadership_duration();
+            return if is_vacant || self.is_leader(now) { LeaseAction::Create } else { LeaseAction::Wait };
         };
+        self.absent = None;
         let version = record.version.clone();
         if record.holder == self.identity {
             return LeaseAction::Renew(version);
@@ -87,7 +104,7 @@ impl Candidate {
 
     /// A step other than [`LeaseAction::Wait`], asked for at `asked`, was carried out.
     pub fn on_renewed(&mut self, asked: Instant) {
-        self.until = Some(asked + self.duration * 2 / 3);
+        self.until = Some(asked + self.leadership_duration());
     }
 
     /// Somebody else was faster.
@@ -120,8 +137,20 @@ mod tests {
     }
 
     #[test]
-    fn without_a_lease_one_is_made() {
-        assert_eq!(candidate("a").observe(None, Instant::now()), LeaseAction::Create);
+    fn without_a_lease_one_is_made_once_nobody_can_be_leading_by_one_that_was_deleted() {
+        let (mut a, start) = (candidate("a"), Instant::now());
+        assert_eq!(a.observe(None, start), LeaseAction::Wait);
+        for seconds in [3, 6, 9] {
+            assert_eq!(a.observe(None, start + Duration::from_secs(seconds)), LeaseAction::Wait);
+        }
+        assert_eq!(a.observe(None, start + LEASE * 2 / 3), LeaseAction::Create);
+    }
+
+    #[test]
+    fn a_leader_makes_a_lease_that_was_deleted_again_at_once() {
+        let (mut a, start) = (candidate("a"), Instant::now());
+        a.on_renewed(start);
+        assert_eq!(a.observe(None, start + Duration::from_secs(5)), LeaseAction::Create);
     }
 
     #[test]
@@ -161,21 +190,25 @@ mod tests {
         assert!(!a.is_leader(start));
     }
 
-    /// What a candidate does in one round, after a time: whether its request gets through, and how long the answer takes.
+    /// What a candidate does in one round, after a time: whether its request gets through, how long the answer takes, and
+    /// whether somebody has deleted the Lease before.
     #[derive(Debug, Clone)]
     struct Round {
         who: usize,
         pause: u64,
         lost: bool,
         travel: u64,
+        deleted: bool,
     }
 
     fn round() -> impl Strategy<Value = Round> {
-        (0..3usize, 0..6000u64, prop::bool::weighted(0.2), 0..2000u64).prop_map(|(who, pause, lost, travel)| Round {
+        let (lost, deleted) = (prop::bool::weighted(0.2), prop::bool::weighted(0.1));
+        (0..3usize, 0..6000u64, lost, 0..2000u64, deleted).prop_map(|(who, pause, lost, travel, deleted)| Round {
             who,
             pause,
             lost,
             travel,
+            deleted,
         })
     }
 
@@ -185,8 +218,13 @@ mod tests {
         fn there_are_never_two_leaders(rounds in prop::collection::vec(round(), 1..200)) {
             let mut candidates = ["a", "b", "c"].map(candidate);
             let (mut stored, mut version, mut now) = (None::<Record>, 0u64, Instant::now());
-            for Round { who, pause, lost, travel } in rounds {
+            let mut made = None;
+            for Round { who, pause, lost, travel, deleted } in rounds {
                 now += Duration::from_millis(pause);
+                // One that lives for less than candidates look apart may be missed by all of them.
+                if deleted && made.is_some_and(|made| now.duration_since(made) >= LEASE / 3) {
+                    stored = None;
+                }
                 let seen = stored.clone();
                 let candidate = &mut candidates[who];
                 let step = candidate.observe(seen.clone(), now);
@@ -194,6 +232,9 @@ mod tests {
                 now += Duration::from_millis(travel);
                 if step != LeaseAction::Wait && stored == seen {
                     version += 1;
+                    if stored.is_none() {
+                        made = Some(now);
+                    }
                     stored = Some(record(candidate.identity(), &version.to_string()));
                     if !lost {
                         candidate.on_renewed(asked);

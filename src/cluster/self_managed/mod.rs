@@ -18,6 +18,9 @@ use tokio::sync::watch;
 pub use self::objects::ObjectNames;
 use self::objects::{Objects, WriteOutcome};
 use self::state::{Action, DesiredState, ObservedState, ReplicaMemory, Secret};
+use super::client::{describe, is_answer};
+use super::outage::Outage;
+use super::supervisor::Heartbeat;
 use crate::metrics::{Metrics, StepLabels};
 use crate::server::tls::Offer;
 
@@ -35,6 +38,7 @@ pub fn service_dns_names(service: &str, namespace: &str) -> Vec<String> {
 }
 
 /// Looks after the Secret and the `caBundle`s, together with those of the other replicas.
+#[derive(Clone)]
 pub struct CertificateController {
     objects: Objects,
     names: ObjectNames,
@@ -72,12 +76,12 @@ impl CertificateController {
     }
 
     /// Goes on for good, whatever fails; what was offered last stays good meanwhile.
-    pub async fn run(mut self, offers: watch::Sender<Offer>) {
+    pub async fn run(mut self, offers: watch::Sender<Offer>, heartbeat: Heartbeat) {
         let ObjectNames { namespace, secret, configuration } = &self.names;
         tracing::info!(namespace, secret, configuration, "managing the serving certificate");
         let mut backoff = BACKOFF.0;
         let mut consecutive_actions = 0;
-        let mut last_error = String::new();
+        let mut outage = Outage::new("managing the serving certificate; what is served stays");
         loop {
             let pause = match self.reconcile(&offers).await {
                 Ok(Progress::Changed) if consecutive_actions < MAX_CONSECUTIVE_ACTIONS => {
@@ -85,15 +89,18 @@ impl CertificateController {
                     continue;
                 }
                 Ok(_) => {
-                    (backoff, last_error) = (BACKOFF.0, String::new());
+                    heartbeat.progress();
+                    outage.succeeded();
+                    backoff = BACKOFF.0;
                     self.poll
                 }
                 Err(error) => {
                     self.count_action("look", "failed");
-                    let error = error.to_string();
-                    if error != last_error {
-                        tracing::error!(error, "cannot manage the serving certificate; what is served stays");
-                        last_error = error;
+                    let text = error.downcast_ref::<kube::Error>().map_or_else(|| error.to_string(), describe);
+                    outage.failed(&text);
+                    // Anything but silence: starting anew would not help.
+                    if error.downcast_ref::<kube::Error>().is_none_or(is_answer) {
+                        heartbeat.progress();
                     }
                     let pause = backoff;
                     backoff = BACKOFF.1.min(backoff * 2);

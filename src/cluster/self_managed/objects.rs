@@ -31,6 +31,7 @@ pub(super) enum WriteOutcome {
     Conflict,
 }
 
+#[derive(Clone)]
 pub(super) struct Objects {
     secrets: Api<SecretObject>,
     configurations: [Api<DynamicObject>; 2],

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::core::admission::decision::Cause;
-use crate::core::admission::normalize::{describe_value, is_unparsable, parse_known};
+use crate::core::admission::normalize::{certain_instant, describe_value, is_unparsable, read_time};
 use crate::core::admission::rule::Rule;
 use crate::core::session::raw_object::{FALSE_WORDS, Scalar, TRUE_WORDS};
 use crate::core::session::timestamp::{Instant, Layout};
@@ -20,22 +20,24 @@ pub fn status(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect)
         return if was_so { Vec::new() } else { vec![Cause { rule: Rule::BadTime, field: "status", message }] };
     }
     let flags = Field::FLAGS.into_iter().filter(changed).filter_map(|field| bad_flag(field, &object.field(field)));
-    let times = Field::times(dialect);
-    let bad_times =
-        times.into_iter().filter(changed).filter_map(|field| bad_time(field, &object.field(field), dialect));
-    let moved = changed(&Field::StartTime) || changed(&Field::EndTime);
-    flags.chain(bad_times).chain(moved.then(|| end_before_start(object, dialect)).flatten()).collect()
+    let times = Field::times(dialect).into_iter().filter(changed);
+    flags.chain(times.filter_map(|field| bad_time(field, &object.field(field), dialect))).collect()
 }
 
-/// The invariants of a Session's life that the update breaks.
-pub fn invariants(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> Vec<Cause> {
-    let start = |session: &Session<'_>| time(session, Field::StartTime).map(|time| to_stored_precision(time, dialect));
+/// The invariants of a Session's life that the write breaks; a create can break the order of its times alone.
+pub fn invariants(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if puts_end_before_start(object, old, dialect) {
+        let [start, end] = [Field::StartTime, Field::EndTime].map(|field| describe_value(&object.field(field)));
+        let message =
+            format!("{end} is before {} {start}, although a session ends after it starts", Field::StartTime.path());
+        causes.push(Cause { rule: Rule::EndBeforeStart, field: Field::EndTime.path(), message });
+    }
+    let Some(old) = old else { return causes };
     let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
     let broken = [
         (
-            object.field(Field::StartTime) != old.field(Field::StartTime)
-                && start(old).is_some()
-                && start(object) != start(old),
+            is_start_moved(object, old, dialect),
             Rule::StartMoved,
             Field::StartTime.path(),
             "changed, although a session starts only once",
@@ -58,11 +60,61 @@ pub fn invariants(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> 
         field,
         message: message.to_owned(),
     };
-    broken.into_iter().filter(|(broken, ..)| *broken).map(cause).collect()
+    causes.extend(broken.into_iter().filter(|(broken, ..)| *broken).map(cause));
+    causes
 }
 
-fn time(session: &Session<'_>, field: Field) -> Option<Instant> {
-    parse_known(&session.field(field)).map(|(_, time)| time)
+/// Whether the start became another instant once it was set; where one of them is uncertain nobody can tell.
+fn is_start_moved(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> bool {
+    let (after, before) = (object.field(Field::StartTime), old.field(Field::StartTime));
+    if after == before {
+        return false;
+    }
+    let Some(before) = certain_instant(&before) else { return false };
+    match read_time(&after) {
+        Some(after) => {
+            let stored = |time| to_stored_precision(time, dialect);
+            after.certain.is_some_and(|after| stored(after) != stored(before))
+        }
+        None => true,
+    }
+}
+
+/// How `start_time` and `end_time` stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pair {
+    /// One of them is missing or no time.
+    Incomplete,
+    /// The zone of one of them tells no offset.
+    Uncertain,
+    /// The end is not before the start.
+    Sound,
+    /// The end is before the start.
+    Unsound,
+}
+
+fn pair(session: &Session<'_>, dialect: Dialect) -> Pair {
+    let read = |field| read_time(&session.field(field));
+    let (Some(start), Some(end)) = (read(Field::StartTime), read(Field::EndTime)) else { return Pair::Incomplete };
+    let (Some(start), Some(end)) = (start.certain, end.certain) else { return Pair::Uncertain };
+    let is_before = to_stored_precision(end, dialect) < to_stored_precision(start, dialect);
+    if is_before { Pair::Unsound } else { Pair::Sound }
+}
+
+/// Whether a Session ends before it starts, for certain.
+pub fn is_end_before_start(session: &Session<'_>, dialect: Dialect) -> bool {
+    pair(session, dialect) == Pair::Unsound
+}
+
+/// Whether it does so by this very write: HobbyFarm never reads the start, and must be able to end a Session whose times
+/// were at odds before.
+fn puts_end_before_start(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect) -> bool {
+    let is_same = |old: &Session<'_>| {
+        [Field::StartTime, Field::EndTime].into_iter().all(|field| old.field(field) == object.field(field))
+    };
+    !old.is_some_and(is_same)
+        && is_end_before_start(object, dialect)
+        && old.is_none_or(|old| matches!(pair(old, dialect), Pair::Incomplete | Pair::Sound))
 }
 
 fn bad_flag(field: Field, value: &Scalar<'_>) -> Option<Cause> {
@@ -98,21 +150,6 @@ fn to_stored_precision(time: Instant, dialect: Dialect) -> Instant {
         Dialect::Documented => time,
         Dialect::Gargantua => time.whole_seconds(),
     }
-}
-
-fn end_before_start(object: &Session<'_>, dialect: Dialect) -> Option<Cause> {
-    let [start, end] = [Field::StartTime, Field::EndTime]
-        .map(|field| time(object, field).map(|time| to_stored_precision(time, dialect)));
-    (end? < start?).then(|| Cause {
-        rule: Rule::EndBeforeStart,
-        field: Field::EndTime.path(),
-        message: format!(
-            "{} is before {} {}; accepted is the same time or a later one",
-            describe_value(&object.field(Field::EndTime)),
-            Field::StartTime.path(),
-            describe_value(&object.field(Field::StartTime))
-        ),
-    })
 }
 
 impl fmt::Display for Cause {

@@ -13,9 +13,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, ParsedCertificate, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{RootCertStore, SupportedProtocolVersion};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Certificate, Problem, names};
+use super::{Certificate, Problem};
 
 /// What a handshake must be like.
 #[derive(Debug, Clone, Default)]
@@ -83,11 +82,4 @@ pub(super) fn client_verifier(
         Ok(verifier) => Ok(verifier),
         Err(error) => Err(broken(&error)),
     }
-}
-
-/// The common names and the alternative names of a client's certificate; none when it cannot be read.
-pub(in super::super) fn client_names(der: &CertificateDer<'_>) -> Vec<String> {
-    let Ok((_, x509)) = X509Certificate::from_der(der) else { return Vec::new() };
-    let common = x509.subject().iter_common_name().filter_map(|name| Some(name.as_str().ok()?.to_owned()));
-    common.chain(names(&x509).unwrap_or_default()).collect()
 }

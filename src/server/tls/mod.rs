@@ -1,5 +1,6 @@
 //! The serving certificate: what makes a usable pair of certificate and key, and what is known of it.
 
+mod clients;
 mod handshake;
 mod self_signed;
 mod store;
@@ -19,7 +20,7 @@ use rustls::{InconsistentKeys, ServerConfig};
 use thiserror::Error;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Error};
 
-pub(super) use self::handshake::client_names;
+pub(super) use self::clients::ClientPolicy;
 use self::handshake::client_verifier;
 pub use self::handshake::{Handshake, TlsVersion};
 pub use self::self_signed::{SelfSigned, self_signed};
@@ -224,7 +225,7 @@ impl Pair {
                 rustls::Error::InvalidCertificate(error) => Problem::Certificate(error.to_string()),
                 error => Problem::Key(error.to_string()),
             })?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // API servers resume no session: tickets would be made, sent and remembered in vain.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});

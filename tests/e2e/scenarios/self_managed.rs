@@ -12,6 +12,7 @@ use session_webhook::cluster::self_managed::secret_contents::{
 };
 use session_webhook::cluster::self_managed::state::DesiredState;
 use session_webhook::cluster::self_managed::{CertificateController, ObjectNames};
+use session_webhook::cluster::supervisor::Heartbeat;
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
 use session_webhook::server::router::App;
@@ -171,11 +172,12 @@ impl Inner {
         let names =
             ObjectNames { namespace: NAMESPACE.to_owned(), secret: NAME.to_owned(), configuration: NAME.to_owned() };
         let client = world.account(NAMESPACE, "session-webhook").await.client;
+        let heartbeat = Heartbeat::new("certificate", Arc::clone(&metrics), clock);
         let controller =
             CertificateController::new(&client, names, desired, clock, metrics).poll_every(Duration::from_millis(100));
         let (stop, stopped) = mpsc::channel(1);
         let server = tokio::spawn(async { server.run(stopped).await.unwrap() });
-        Self { status, controller: tokio::spawn(controller.run(offers)), server, _stop: stop }
+        Self { status, controller: tokio::spawn(controller.run(offers, heartbeat)), server, _stop: stop }
     }
 
     /// Waits until it serves what the Secret holds.

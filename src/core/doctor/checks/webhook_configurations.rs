@@ -22,7 +22,7 @@ pub(super) fn check(facts: &Facts, kind: ConfigurationKind, report: &mut Report)
     let installed: Vec<_> = entries_of(configuration).map(entry_name).collect();
     let shipped = ENTRIES.iter().filter(|entry| entry.kind == kind);
     // HobbyFarm's own entry may be left out: manifests/components/without-match-conditions.
-    let needed = shipped.filter(|entry| entry.writers != Writers::HobbyFarm);
+    let needed = shipped.filter(|entry| entry.writers != Writers::HobbyFarmAndGarbageCollectors);
     let missing: Vec<_> = needed.map(|entry| entry.name).filter(|name| !installed.contains(name)).collect();
     if missing.is_empty() {
         return report.sound(id, format!("{resource} {name} has its entries"));
