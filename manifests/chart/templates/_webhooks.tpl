@@ -62,10 +62,15 @@ metadata:
 webhooks:
   - name: mutate.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/mutate") | nindent 4 }}
+    {{- with include "session-webhook.keep-alive-condition" .root }}
+    matchConditions:
+      # a keep-alive moves end_time and nothing else; on all doubt the webhook is called
+      {{- . | nindent 6 }}
+    {{- end }}
     # a repair that is missed must not stop a lesson: validation stands behind it
     failurePolicy: Ignore
     reinvocationPolicy: IfNeeded
-    timeoutSeconds: 2
+    timeoutSeconds: 1
 {{- end }}
 
 {{/*
@@ -97,7 +102,10 @@ webhooks:
     matchConditions:
       - name: writer-goes-on
         expression: {{ include "session-webhook.goes-on" .root | quote }}
+      {{- with include "session-webhook.keep-alive-condition" .root }}
+      {{- . | nindent 6 }}
+      {{- end }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
-    timeoutSeconds: 3
+    timeoutSeconds: {{ eq $policy "closed" | ternary 3 1 }}
   {{- end }}
 {{- end }}

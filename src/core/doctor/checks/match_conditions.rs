@@ -17,6 +17,9 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
         return report.skipped(id, because);
     }
+    if report.first_unsound(&[CheckId::Split]).is_some() {
+        return report.skipped(id, CheckId::Split);
+    }
     let mut findings: Vec<_> = facts.entries().filter_map(|(kind, entry)| finding(facts, kind, entry)).collect();
     findings.extend(facts.entries().filter_map(|(kind, entry)| unknown_condition(facts, kind, entry)));
     let (major, minor) = facts.version;
@@ -47,8 +50,8 @@ fn finding(facts: &Facts, kind: ConfigurationKind, entry: &Value) -> Option<Find
         return Some(Finding::questionable(text, remove()).about(name));
     }
     if settings.is_some_and(|settings| settings.dialect == Some(Dialect::Documented)) {
-        let text = "spares writes the call that the documented dialect repairs";
-        return Some(Finding::faulty(text, remove()).about(name));
+        let text = format!("{CONDITION} is about another dialect than the documented one");
+        return Some(Finding::questionable(text, remove()).about(name));
     }
     let listed = listed_users(found);
     let configured = settings.and_then(|settings| users(&settings.service_accounts));
