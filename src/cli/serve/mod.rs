@@ -188,7 +188,7 @@ fn print_trust_bundle(authority: &str, format: LogFormat) {
 }
 
 /// The word of an option's value.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -197,14 +197,14 @@ fn log_settings(settings: &Settings) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
-        mode = word(settings.mode),
-        dialect = word(DialectArg::from(settings.dialect)),
+        mode = word(&settings.mode),
+        dialect = word(&DialectArg::from(settings.dialect)),
         service_accounts = list(&settings.service_accounts),
         own_service_account = list(settings.own_service_account.as_slice()),
         break_glass_users = settings.break_glass_users.len(),
         break_glass_groups = settings.break_glass_groups.len(),
-        impersonation = word(settings.impersonation),
-        invariants = word(settings.invariants),
+        impersonation = word(&settings.impersonation),
+        invariants = word(&settings.invariants),
         "policy"
     );
 }
