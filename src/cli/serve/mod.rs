@@ -1,6 +1,7 @@
 //! `serve`: the webhook server.
 
 mod controllers;
+mod memory;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,13 +17,13 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    BackfillArgs, ConfigArg, ConfigError, LogArgs, PolicyArgs, RequestArgs, ServeArgs, TlsArgs, TlsMode,
+    BackfillArgs, ByteSize, ConfigArg, ConfigError, LogArgs, PolicyArgs, RequestArgs, ServeArgs, TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
 use crate::server::router::App;
 use crate::server::tls::{Offer, PairFiles, SelfSigned, self_signed};
-use crate::server::{Config, Server, TlsSource, clock};
+use crate::server::{Config, Limits, Server, TlsSource, clock};
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
@@ -83,7 +84,7 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        log_settings(&plan.server.settings);
+        log_settings(&plan.server.settings, &plan.server.limits);
         for warning in warnings {
             tracing::warn!(warning, "questionable configuration");
         }
@@ -109,7 +110,8 @@ impl Serve {
         let Self { config: _, server, tls: tls_args, policy, backfill, requests, logs: _ } = self;
         let mut warnings = [policy.warnings(), tls_args.warnings()].concat();
         let handshake = tls_args.handshake()?;
-        let limits = server.limits()?;
+        let mut limits = server.limits()?;
+        warnings.extend(memory::bound_by_container(&mut limits));
         let listeners = server.listeners();
         let timeouts = server.timeouts();
         if listeners.webhook == listeners.ops && listeners.webhook.port() != 0 {
@@ -171,8 +173,8 @@ fn print_trust_bundle(made: &SelfSigned) {
     drop(writeln!(std::io::stderr(), "{authority}caBundle: {bundle}"));
 }
 
-/// Tells what is enforced for whom, so that a log by itself explains its denials.
-fn log_settings(settings: &Settings) {
+/// Tells what is enforced for whom, so that a log by itself explains its denials, and what requests may take.
+fn log_settings(settings: &Settings, limits: &Limits) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
@@ -184,6 +186,7 @@ fn log_settings(settings: &Settings) {
         break_glass_groups = settings.break_glass_groups.len(),
         impersonation = ?settings.impersonation,
         invariants = ?settings.invariants,
+        max_bytes_in_flight = %ByteSize(limits.bytes),
         "policy"
     );
 }
