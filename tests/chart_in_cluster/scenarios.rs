@@ -40,6 +40,7 @@ scenarios![
     a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back,
     an_uninstall_leaves_nothing_and_helm_4_begins_with_the_webhooks,
     what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release,
+    an_upgrade_from_the_chart_before_leaves_no_moment_without_guard,
     an_autoscaler_takes_over_from_as_many_replicas_as_there_are,
     a_second_release_of_the_same_names_is_refused,
     two_releases_guard_the_sessions_of_two_hobbyfarms,
@@ -219,6 +220,47 @@ async fn keeps_what_the_program_wrote(world: &World, engine: Engine) {
 fn remove_lease(world: &World) {
     let lease = ["delete", "lease", "session-webhook-backfill", "--ignore-not-found"];
     world.kubectl.run(&[&["--namespace", NAMESPACE], &lease[..]].concat()).succeeds();
+}
+
+/// From the chart as it was at f1ae382, with both Helms and both ways to a certificate, and back again.
+async fn an_upgrade_from_the_chart_before_leaves_no_moment_without_guard(world: &World) {
+    let old = repository().join("tests/fixtures/charts/before-gitops.tgz").display().to_string();
+    for (engine, source) in ENGINES.into_iter().zip(SOURCES) {
+        world.make_namespace().await;
+        let before = world.inventory();
+        world.helm_of(engine, &["install", RELEASE, &old, source, "--set=audit.enabled=true"]).succeeds();
+        let uids = async || {
+            let mut uids = Vec::new();
+            for kind in WEBHOOKS {
+                uids.push(configuration(world, kind).await["metadata"]["uid"].clone());
+            }
+            // A Deployment with another selector would have to be made anew.
+            uids.push(deployment(world).await["metadata"]["uid"].clone());
+            uids
+        };
+        let first = uids().await;
+        let mut deletions = Deletions::of(world, &format!("{ADMISSION}/validatingwebhookconfigurations")).await;
+        world.helm_of(engine, &["upgrade", RELEASE, &chart(), source, "--set=audit.enabled=true"]).succeeds();
+        assert_eq!(uids().await, first, "{engine:?}: nothing was deleted and made anew");
+        let account = read(world, &(collection("v1", "serviceaccounts") + "/session-webhook-audit")).await;
+        assert_eq!(account["metadata"]["name"], "session-webhook-audit");
+        let users = ["auth", "can-i", "list", "users.hobbyfarm.io", "--as"];
+        let webhook = format!("system:serviceaccount:{NAMESPACE}:session-webhook");
+        eventually("the serving pods may not list users any more", PATIENCE, async || {
+            (world.kubectl.run(&[&users[..], &[&webhook]].concat()).code == Some(1)).then_some(())
+        })
+        .await;
+        let given = [source, "--set=audit.enabled=true"];
+        let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&given), "false");
+        assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{engine:?}: {diff:?}");
+        world.helm_of(engine, &["rollback", RELEASE, "1"]).succeeds();
+        world.helm_of(engine, &["rollback", RELEASE, "2"]).succeeds();
+        assert_eq!(uids().await, first, "{engine:?}");
+        world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
+        deletions.first_of("hobbyfarm-session-webhook").await;
+        world.is_as_it_was(&before).await;
+        world.remove_namespace();
+    }
 }
 
 async fn an_autoscaler_takes_over_from_as_many_replicas_as_there_are(world: &World) {

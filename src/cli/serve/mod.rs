@@ -1,6 +1,7 @@
 //! `serve`: the webhook server.
 
 mod controllers;
+mod memory;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,14 +17,14 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    BackfillArgs, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs, TlsArgs,
-    TlsMode,
+    BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs,
+    TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
 use crate::server::router::App;
 use crate::server::tls::{Offer, PairFiles, SelfSigned, self_signed};
-use crate::server::{Config, Server, TlsSource, clock};
+use crate::server::{Config, Limits, Server, TlsSource, clock};
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
@@ -88,7 +89,7 @@ impl Serve {
         if let Some(authority) = &plan.authority {
             print_trust_bundle(authority, format);
         }
-        log_settings(&plan.server.settings);
+        log_settings(&plan.server.settings, &plan.server.limits);
         for warning in warnings {
             tracing::warn!(warning, "questionable configuration");
         }
@@ -114,7 +115,8 @@ impl Serve {
         let Self { config: _, server, tls: tls_args, policy, backfill, requests, logs: _ } = self;
         let mut warnings = [policy.warnings(), tls_args.warnings()].concat();
         let handshake = tls_args.handshake()?;
-        let limits = server.limits()?;
+        let mut limits = server.limits()?;
+        warnings.extend(memory::bound_by_container(&mut limits));
         let listeners = server.listeners();
         let timeouts = server.timeouts();
         if listeners.webhook == listeners.ops && listeners.webhook.port() != 0 {
@@ -192,8 +194,8 @@ fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Tells what is enforced for whom, so that a log by itself explains its denials.
-fn log_settings(settings: &Settings) {
+/// Tells what is enforced for whom, so that a log by itself explains its denials, and what requests may take.
+fn log_settings(settings: &Settings, limits: &Limits) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
@@ -205,6 +207,7 @@ fn log_settings(settings: &Settings) {
         break_glass_groups = settings.break_glass_groups.len(),
         impersonation = word(&settings.impersonation),
         invariants = word(&settings.invariants),
+        max_bytes_in_flight = %ByteSize(limits.bytes),
         "policy"
     );
 }
