@@ -16,8 +16,8 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    BackfillArgs, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs, TlsArgs,
-    TlsMode,
+    self, BackfillArgs, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs,
+    TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
@@ -89,7 +89,8 @@ impl Serve {
             print_trust_bundle(authority, format);
         }
         log_settings(&plan.server.settings);
-        for warning in warnings {
+        let unknown = config::unknown_variables(&super::command(), &config::process_variables());
+        for warning in warnings.into_iter().chain(unknown) {
             tracing::warn!(warning, "questionable configuration");
         }
         let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
