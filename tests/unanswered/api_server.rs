@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_webhook::core::installation::LEASE;
+use session_webhook::core::installation::{CONFIGURATION, LEASE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -95,7 +95,7 @@ fn session_path() -> String {
 }
 
 fn configuration_path(kind: &str) -> String {
-    format!("{ADMISSION}/{kind}webhookconfigurations/session-webhook")
+    format!("{ADMISSION}/{kind}webhookconfigurations/{CONFIGURATION}")
 }
 
 impl ApiServer {
@@ -114,7 +114,7 @@ impl ApiServer {
         for kind in ["mutating", "validating"] {
             objects.insert(configuration_path(kind), json!({
                 "apiVersion": "admissionregistration.k8s.io/v1", "kind": "WebhookConfiguration",
-                "metadata": {"name": "session-webhook", "resourceVersion": "1"},
+                "metadata": {"name": CONFIGURATION, "resourceVersion": "1"},
                 "webhooks": [{"name": "a.b.c", "clientConfig": {"service": {"name": "session-webhook", "namespace": NAMESPACE}}}],
             }));
         }

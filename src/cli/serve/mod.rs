@@ -17,7 +17,7 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs,
+    self, BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs,
     TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
@@ -90,7 +90,8 @@ impl Serve {
             print_trust_bundle(authority, format);
         }
         log_settings(&plan.server.settings, &plan.server.limits);
-        for warning in warnings {
+        let unknown = config::unknown_variables(&super::command(), &config::process_variables());
+        for warning in warnings.into_iter().chain(unknown) {
             tracing::warn!(warning, "questionable configuration");
         }
         let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
