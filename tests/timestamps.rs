@@ -53,6 +53,7 @@ fn every_value_of_the_table_is_read_as_go_reads_it() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a developer chooses how many values are tried, the clock which")]
 fn values_that_are_made_up_are_read_as_go_reads_them() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/go-times.go");
     let count = std::env::var(RANDOM).unwrap_or_else(|_| "20000".to_owned());

@@ -238,7 +238,8 @@ fn what_is_said_about_pods_reaches_them() {
     assert_eq!((labels["team"].as_str(), labels["sidecar.example.org/inject"].as_str()), ("platform", "false"));
     let pod = pod(&rendered);
     assert_eq!(pod.priority_class_name.as_deref(), Some("system-cluster-critical"));
-    assert_eq!(pod.node_selector.unwrap()["kubernetes.io/os"], "linux");
+    let nodes = pod.node_selector.unwrap();
+    assert_eq!((nodes["kubernetes.io/os"].as_str(), nodes["example.org/pool"].as_str()), ("linux", "guards"));
     assert_eq!(pod.tolerations.unwrap().len(), 1);
     assert!(pod.affinity.unwrap().pod_anti_affinity.is_some());
     assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry");
@@ -252,6 +253,36 @@ fn what_is_said_about_pods_reaches_them() {
         let name = object["metadata"]["labels"]["app.kubernetes.io/name"].as_str().unwrap();
         assert!(name.starts_with("session-webhook"), "{object}");
     }
+}
+
+#[test]
+fn what_newer_servers_know_is_left_out_for_older_ones() {
+    for (version, knows) in [("1.26.15", false), ("v1.27.3-gke.100", true), ("v1.30.2-eks-1552ad0", true)] {
+        let rendered = template(&[&format!("--kube-version={version}")]);
+        let budget = &rendered.of_kind("PodDisruptionBudget").next().unwrap()["spec"];
+        assert_eq!(budget.get("unhealthyPodEvictionPolicy"), knows.then(|| json!("AlwaysAllow")).as_ref(), "{version}");
+        for constraint in pod(&rendered).topology_spread_constraints.unwrap() {
+            assert_eq!(constraint.match_label_keys, knows.then(|| vec!["pod-template-hash".to_owned()]), "{version}");
+        }
+    }
+}
+
+#[test]
+fn a_monitor_asks_as_it_is_told_and_other_objects_come_along() {
+    let rendered = everything();
+    let endpoint = &rendered.named("ServiceMonitor", "session-webhook")["spec"]["endpoints"][0];
+    assert_eq!(
+        (&endpoint["scrapeTimeout"], &endpoint["relabelings"][0]["targetLabel"]),
+        (&json!("10s"), &json!("node"))
+    );
+    assert_eq!(endpoint["metricRelabelings"][0]["action"], "drop");
+    let auditor = &rendered.named("PodMonitor", "session-webhook-audit")["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(auditor["metricRelabelings"].as_array().unwrap().len(), 2, "its own is kept");
+    assert_eq!(rendered.named("ConfigMap", "session-webhook-more")["data"]["mode"], "warn");
+    rendered.named("ConfigMap", "session-webhook-text");
+    assert_eq!(deployment(&rendered).spec.unwrap().revision_history_limit, Some(5));
+    let mutate = &rendered.of_kind("MutatingWebhookConfiguration").next().unwrap()["webhooks"][0];
+    assert_eq!(mutate["timeoutSeconds"], 1);
 }
 
 #[test]

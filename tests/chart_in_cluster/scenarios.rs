@@ -262,6 +262,9 @@ fn for_this_server(world: &World, overlay: &str) -> String {
     if world.is_before(28) {
         components.push("without-match-conditions");
     }
+    if world.is_before(27) {
+        components.push("before-1.27");
+    }
     if world.is_before(21) {
         components.push("policy-v1beta1");
     }

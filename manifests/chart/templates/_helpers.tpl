@@ -29,8 +29,10 @@ app.kubernetes.io/name: {{ include "session-webhook.name" . }}
 
 {{- define "session-webhook.image" -}}
 {{- with .Values.image }}
-{{- if .digest }}
-{{- printf "%s%s@%s" .repository (.tag | empty | ternary "" (printf ":%s" .tag)) .digest }}
+{{- if and .digest .tag }}
+{{- fail "image.tag and image.digest name two images: set one of them" }}
+{{- else if .digest }}
+{{- printf "%s@%s" .repository .digest }}
 {{- else }}
 {{- printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}
 {{- end }}
@@ -127,6 +129,61 @@ o.status.end_time <= object.status.end_time))
 {{- printf "mode %s refuses nobody, but webhooks.failurePolicy %s would while no replica answers: leave it at auto" .Values.mode $wanted | fail }}
 {{- else }}
 {{- $wanted }}
+{{- end }}
+{{- end }}
+
+{{/* Options that other values decide, or that other objects rely on. */}}
+{{- define "session-webhook.decided" -}}
+audit-interval backfill backfill-after backfill-lease backfill-unparsable break-glass-group break-glass-user config listen mode ops-listen own-service-account service-account tls tls-secret tls-service watch-namespace webhook-configuration
+{{- end }}
+
+{{/* An option in extraArgs or extraEnv would win over the value that sets it, behind its back. */}}
+{{- define "session-webhook.refuse-repetition" -}}
+{{- $taken := concat (include "session-webhook.decided" . | splitList " ") (keys .Values.config) }}
+{{- range .Values.extraArgs }}
+{{- $option := regexFind "^--[^= ]*" . | trimPrefix "--" }}
+{{- if has $option $taken }}
+{{- printf "extraArgs: --%s is set by another value already: change that one (config, mode, backfill, …)" $option | fail }}
+{{- end }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- $option := .name | trimPrefix "SESSION_WEBHOOK_" | lower | replace "_" "-" }}
+{{- if or (eq .name "POD_NAMESPACE") (and (hasPrefix "SESSION_WEBHOOK_" .name) (has $option $taken)) }}
+{{- printf "extraEnv: %s is set by the chart already: change the value behind it (config, mode, backfill, …)" .name | fail }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Milliseconds of a duration such as 1m30s, as the program reads it. */}}
+{{- define "session-webhook.milliseconds" -}}
+{{- $units := dict "h" 3600000 "m" 60000 "s" 1000 "ms" 1 }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9]+([.][0-9]+)?(h|ms|m|s)" (toString .) -1 }}
+{{- $unit := regexFind "[a-z]+" . }}
+{{- $sum = addf $sum (mulf (trimSuffix $unit . | float64) (get $units $unit)) }}
+{{- end }}
+{{- int64 $sum }}
+{{- end }}
+
+{{- define "session-webhook.refuse-short-grace-period" -}}
+{{- $delay := dig "drain-delay" "10s" .Values.config | include "session-webhook.milliseconds" | int64 }}
+{{- $drain := dig "drain-timeout" "15s" .Values.config | include "session-webhook.milliseconds" | int64 }}
+{{- if ge (add $delay $drain) (mul 1000 (int64 .Values.terminationGracePeriodSeconds)) }}
+{{- printf "terminationGracePeriodSeconds %v is not longer than drain-delay and drain-timeout together (%v ms): requests in flight would be cut" .Values.terminationGracePeriodSeconds (add $delay $drain) | fail }}
+{{- end }}
+{{- end }}
+
+{{/* How often and how a monitor asks. */}}
+{{- define "session-webhook.endpoint" -}}
+port: ops
+path: /metrics
+interval: {{ .Values.metrics.interval }}
+{{- with .Values.metrics.scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with .Values.metrics.relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

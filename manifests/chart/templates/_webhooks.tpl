@@ -70,7 +70,7 @@ webhooks:
     # a repair that is missed must not stop a lesson: validation stands behind it
     failurePolicy: Ignore
     reinvocationPolicy: IfNeeded
-    timeoutSeconds: 1
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.mutate }}
 {{- end }}
 
 {{/*
@@ -95,7 +95,7 @@ webhooks:
         expression: {{ include "session-webhook.goes-on" .root | printf "!(%s)" | quote }}
     {{- end }}
     failurePolicy: {{ eq $policy "open" | ternary "Ignore" "Fail" }}
-    timeoutSeconds: 3
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.validate }}
   {{- if $splits }}
   - name: validate-hobbyfarm.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
@@ -106,6 +106,6 @@ webhooks:
       {{- . | nindent 6 }}
       {{- end }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
-    timeoutSeconds: {{ eq $policy "closed" | ternary 3 1 }}
+    timeoutSeconds: {{ eq $policy "closed" | ternary .root.Values.webhooks.timeoutSeconds.validate .root.Values.webhooks.timeoutSeconds.validateHobbyFarm }}
   {{- end }}
 {{- end }}

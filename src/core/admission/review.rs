@@ -213,17 +213,18 @@ pub enum ReviewError {
 /// How much of an object's namespace and name a message repeats.
 pub(in crate::core) const LONGEST_OBJECT: usize = 100;
 
-/// What is wrong with a body, and where. Of what a parser says about a value nothing is used, since it repeats the value,
-/// which may be an access code; what it says about syntax, and about a field that is missing, is its own.
+/// What is wrong with a body, and where. What a parser says about syntax, and about a field that is missing, is its own; what
+/// it says about a value repeats it, which may be an access code, and then says last what is expected instead.
 fn parser_message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let is_its_own = error.classify() != Category::Data
         || ["missing field `", TOO_MANY_MEMBERS].iter().any(|start| text.starts_with(start));
-    if is_its_own {
-        return sanitize_line(&text, 200).into_owned();
-    }
-    let place = (error.line() > 0).then(|| format!(" at line {} column {}", error.line(), error.column()));
-    format!("a value has the wrong type{}", place.unwrap_or_default())
+    let told = match text.rsplit_once(", expected ") {
+        _ if is_its_own => text,
+        Some((_, expected)) => format!("expected {expected}"),
+        None => format!("a value of the wrong type at line {} column {}", error.line(), error.column()),
+    };
+    sanitize_line(&told, 200).into_owned()
 }
 
 #[derive(Deserialize)]

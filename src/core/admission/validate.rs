@@ -26,42 +26,27 @@ pub fn status(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect)
 
 /// The invariants of a Session's life that the write breaks; a create can break the order of its times alone.
 pub fn invariants(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if puts_end_before_start(object, old, dialect) {
-        let [start, end] = [Field::StartTime, Field::EndTime].map(|field| describe_value(&object.field(field)));
-        let message =
-            format!("{end} is before {} {start}, although a session ends after it starts", Field::StartTime.path());
-        causes.push(Cause { rule: Rule::EndBeforeStart, field: Field::EndTime.path(), message });
-    }
-    let Some(old) = old else { return causes };
     let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
-    let broken = [
-        (
-            is_start_moved(object, old, dialect),
-            Rule::StartMoved,
-            Field::StartTime.path(),
-            "changed, although a session starts only once",
-        ),
-        (
-            finished(old) == Some(true) && finished(object) == Some(false),
-            Rule::Resurrected,
-            Field::Finished.path(),
-            "went from true to false, although a finished session stays finished",
-        ),
-        (
-            !old.spec("user").is_empty() && object.spec("user") != old.spec("user"),
-            Rule::OwnerChanged,
-            "spec.user",
-            "changed, although a session belongs to one user",
-        ),
-    ];
-    let cause = |(_, rule, field, message): (bool, Rule, &'static str, &str)| Cause {
-        rule,
-        field,
-        message: message.to_owned(),
+    let is_broken = |rule| match (rule, old) {
+        (Rule::EndBeforeStart, _) => puts_end_before_start(object, old, dialect),
+        (Rule::StartMoved, Some(old)) => is_start_moved(object, old, dialect),
+        (Rule::Resurrected, Some(old)) => finished(old) == Some(true) && finished(object) == Some(false),
+        (Rule::OwnerChanged, Some(old)) => !old.spec("user").is_empty() && object.spec("user") != old.spec("user"),
+        _ => false,
     };
-    causes.extend(broken.into_iter().filter(|(broken, ..)| *broken).map(cause));
-    causes
+    let [start, end, finished, owner] =
+        [Field::StartTime.path(), Field::EndTime.path(), Field::Finished.path(), "spec.user"];
+    let broken = [
+        (Rule::StartMoved, start, "changed, although a session starts only once"),
+        (Rule::EndBeforeStart, end, "is before status.start_time, although a session ends after it starts"),
+        (Rule::Resurrected, finished, "went from true to false, although a finished session stays finished"),
+        (Rule::OwnerChanged, owner, "changed, although a session belongs to one user"),
+    ];
+    broken
+        .into_iter()
+        .filter(|(rule, ..)| is_broken(*rule))
+        .map(|(rule, field, message)| Cause { rule, field, message: message.to_owned() })
+        .collect()
 }
 
 /// Whether the start became another instant once it was set; where one of them is uncertain nobody can tell.
