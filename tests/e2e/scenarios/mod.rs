@@ -8,6 +8,7 @@ mod doctor_certificates;
 mod doctor_entries;
 mod doctor_rights;
 mod flows;
+mod keep_alives;
 mod manual;
 mod modes;
 mod no_answer;
@@ -60,6 +61,9 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     repairs::values_of_another_shape_are_put_right_and_the_writer_is_told,
     repairs::values_that_nobody_could_read_are_refused_and_named,
     repairs::a_patch_into_a_missing_status_is_repaired_where_it_applies_at_all,
+    keep_alives::they_cost_no_call_and_every_other_write_costs_two_as_ever since "1.28",
+    keep_alives::what_is_no_keep_alive_is_judged_as_ever since "1.28",
+    keep_alives::an_endpoint_that_hangs_does_not_keep_them_waiting since "1.28",
     manual::nobody_else_creates,
     manual::nobody_else_edits,
     manual::nobody_else_edits_status,

@@ -81,8 +81,8 @@ pub(super) async fn what_is_deleted_goes_and_garbage_is_collected(world: &World)
     for failure in Failure::ALL {
         let foreground = starts(world).await;
         let owned = config_map(world, json!({"ownerReferences": reference(&foreground)})).await;
-        let (left_alone, owner) = (config_map(world, json!({})).await, config_map(world, json!({})).await);
-        let orphan = session_with(world, &json!({"ownerReferences": reference(&left_alone)})).await;
+        let (orphaning, owner) = (config_map(world, json!({})).await, config_map(world, json!({})).await);
+        let left_behind = session_with(world, &json!({"ownerReferences": reference(&orphaning)})).await;
         let dependent = session_with(world, &json!({"ownerReferences": reference(&owner)})).await;
         let background = starts(world).await;
         let elsewhere = world.fresh_name();
@@ -96,19 +96,19 @@ pub(super) async fn what_is_deleted_goes_and_garbage_is_collected(world: &World)
             let path = |object: &Value| config_maps(Some(&object["metadata"]["name"]));
             accepts(&world.alice, Request::delete(&background, "Background")).await;
             accepts(&world.alice, Request::delete(&foreground, "Foreground")).await;
-            accepts(&world.alice, Request::delete_path(path(&left_alone), "Orphan")).await;
+            accepts(&world.alice, Request::delete_path(path(&orphaning), "Orphan")).await;
             accepts(&world.alice, Request::delete_path(path(&owner), "Foreground")).await;
             accepts(&world.alice, Request::delete_path(&namespace, "Background")).await;
             let what = |what: &str| format!("{failure:?}: {what}");
             goes(&world.admin, &what("the Session"), Request::read(&background)).await;
             goes(&world.admin, &what("a Session in the foreground"), Request::read(&foreground)).await;
             goes(&world.admin, &what("what that owned"), Request::get(path(&owned))).await;
-            goes(&world.admin, &what("the orphan's owner"), Request::get(path(&left_alone))).await;
+            goes(&world.admin, &what("the owner that orphans"), Request::get(path(&orphaning))).await;
             goes(&world.admin, &what("the owner"), Request::get(path(&owner))).await;
             goes(&world.admin, &what("a Session with its owner"), Request::read(&dependent)).await;
             goes(&world.admin, &what("the namespace"), Request::get(&namespace)).await;
             let orphaned = what("the orphan has no owner");
-            let left = becomes(&world.admin, &orphaned, Request::read(&orphan), |object| {
+            let left = becomes(&world.admin, &orphaned, Request::read(&left_behind), |object| {
                 object["metadata"].get("ownerReferences").is_none()
             });
             assert!(!is_dying(&left.await));
