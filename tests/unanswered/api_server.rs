@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::faults::Fault;
 
 /// Longer than anything takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) const NAMESPACE: &str = "hobbyfarm-system";
 const GROUP: &str = "/apis/hobbyfarm.io/v1";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";

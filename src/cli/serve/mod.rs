@@ -17,8 +17,8 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    self, BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs,
-    TlsArgs, TlsMode,
+    self, BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs,
+    ServeArgs, TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
