@@ -58,7 +58,7 @@ async fn audit_ends_and_says_why() {
         let fine = fault == Fault::OldObject;
         let code = if partly || fine { 1 } else { 2 };
         check(ended.code == Some(code), "expected another exit code", &ended)?;
-        let told = i32::from(!fine);
+        let told = usize::from(!fine);
         check(if partly { errors(&ended) >= 1 } else { errors(&ended) == told }, "not told once", &ended)
     })
     .await;
