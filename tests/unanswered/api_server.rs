@@ -15,6 +15,8 @@ use crate::faults::Fault;
 
 /// Longer than anything takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What nobody may ever repeat.
+pub(crate) const MARKER: &str = "m4rk3r";
 pub(crate) const NAMESPACE: &str = "hobbyfarm-system";
 const GROUP: &str = "/apis/hobbyfarm.io/v1";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
@@ -83,7 +85,7 @@ fn session() -> Value {
             "name": "s1", "namespace": NAMESPACE, "resourceVersion": "1", "uid": "u1",
             "creationTimestamp": "2026-01-01T00:00:00Z",
         },
-        "spec": {"user": "u-alice", "vm_claim": [], "keep_course_vm": false, "access_code": "ac-marker"},
+        "spec": {"user": "u-alice", "vm_claim": [], "keep_course_vm": false, "access_code": MARKER},
         "status": {
             "paused": false, "active": true, "finished": false, "start_time": "", "end_time": "", "paused_time": "",
         },
@@ -148,6 +150,13 @@ impl ApiServer {
     pub(crate) fn is_repaired(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.objects[&session_path()]["status"]["end_time"].as_str().is_some_and(|time| !time.is_empty())
+    }
+
+    /// All Events that were written, as text.
+    pub(crate) fn events(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let events = state.objects.iter().filter(|(path, _)| path.contains("/events/"));
+        events.map(|(_, event)| format!("{event}\n")).collect()
     }
 
     /// Whether both webhook configurations hold an authority.

@@ -5,6 +5,7 @@
 
 mod api_server;
 mod faults;
+mod marker;
 mod program;
 
 use api_server::{ApiServer, Kind};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::api_server::{ApiServer, NAMESPACE};
+use crate::api_server::{ApiServer, MARKER, NAMESPACE};
 
 /// No command and no recovery takes as long as this.
 const BOUND: Duration = Duration::from_secs(90);
@@ -21,14 +21,20 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// A kubeconfig for this server, with a token that nobody may repeat; `user` is what stands in place of the token, `cluster` what
+/// else is said of the cluster.
+pub(crate) fn kubeconfig_text(server: SocketAddr, user: &str, cluster: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\
+         clusters: [{{name: lab, cluster: {{server: 'http://{server}'{cluster}}}}}]\n\
+         contexts: [{{name: lab, context: {{cluster: lab, user: lab, namespace: {NAMESPACE}}}}}]\n\
+         users: [{{name: lab, user: {{{user}}}}}]\n"
+    )
+}
+
 fn kubeconfig(folder: &TempDir, server: SocketAddr) -> PathBuf {
     let path = folder.path().join("kubeconfig");
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\
-         clusters: [{{name: lab, cluster: {{server: 'http://{server}'}}}}]\n\
-         contexts: [{{name: lab, context: {{cluster: lab, user: lab, namespace: {NAMESPACE}}}}}]\n\
-         users: [{{name: lab, user: {{token: not-a-secret}}}}]\n"
-    );
+    let text = kubeconfig_text(server, &format!("token: {MARKER}"), "");
     std::fs::write(&path, text).unwrap();
     path
 }
@@ -46,13 +52,31 @@ fn command(kubeconfig: &Path, arguments: &str) -> Command {
     command
 }
 
+/// Runs a command with a kubeconfig of this text, and what it reads.
+pub(crate) fn run_with(text: &str, arguments: &str, input: &str) -> Ended {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("kubeconfig");
+    std::fs::write(&path, text).unwrap();
+    let (stdin, arguments) =
+        (folder.path().join("input"), arguments.replace("INPUT", &folder.path().join("input").to_string_lossy()));
+    std::fs::write(&stdin, input).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+    command.args(arguments.split_whitespace()).env_clear().env("KUBECONFIG", path);
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    ended(&command.stdin(Stdio::null()).output().unwrap())
+}
+
+fn ended(output: &std::process::Output) -> Ended {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
 /// Runs a command to its end. One that does not end is killed, and has no exit code of its own.
 pub(crate) async fn run(server: &ApiServer, arguments: &str) -> Ended {
     let folder = TempDir::new().unwrap();
     let mut command = command(&kubeconfig(&folder, server.address), arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    ended(&output)
 }
 
 /// A running server.

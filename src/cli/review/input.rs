@@ -105,7 +105,7 @@ impl BuildArgs {
 fn object(file: &Path) -> Result<Value> {
     let name = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(name)?;
-    let object: Value = serde_saphyr::from_str(&text).with_context(name)?;
+    let object: Value = serde_saphyr::from_str_with_options(&text, without_quotes()).with_context(name)?;
     let kind = object.get("kind").and_then(Value::as_str);
     if !object.is_object() || kind.is_some_and(|kind| kind != "Session") {
         bail!("{}: expected one Session, as `kubectl get session NAME -o yaml` prints it", name());
@@ -135,6 +135,12 @@ fn json_documents(bytes: &[u8]) -> Vec<Result<Vec<u8>>> {
 
 fn yaml_documents(bytes: &[u8]) -> Result<Vec<Result<Vec<u8>>>> {
     let text = std::str::from_utf8(bytes).context("neither JSON nor YAML: the input is no UTF-8")?;
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).context("neither JSON nor YAML")?;
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, without_quotes()).context("neither JSON nor YAML")?;
     Ok(documents.into_iter().map(|document| Ok(serde_json::to_vec(&document)?)).collect())
+}
+
+/// An error says where it is, and quotes no line: there are access codes in Sessions.
+fn without_quotes() -> serde_saphyr::Options {
+    serde_saphyr::options! { with_snippet: false }
 }
