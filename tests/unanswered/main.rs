@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod api_server;
+mod credentials;
 mod faults;
 mod marker;
 mod program;
+mod signals;
 
 use api_server::{ApiServer, Kind};
 use faults::Fault;

@@ -71,6 +71,21 @@ fn ended(output: &std::process::Output) -> Ended {
     Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
+/// Runs `audit` with these environment variables.
+pub(crate) fn audit_with(variables: &[(&str, &str)]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+    command.args(["audit", "--request-timeout", "5s"]).env_clear().envs(variables.iter().copied());
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    ended(&command.stdin(Stdio::null()).output().unwrap())
+}
+
+/// Starts a command that waits for the API server.
+pub(crate) fn start(server: &ApiServer, folder: &TempDir, arguments: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+    command.args(arguments.split_whitespace()).env_clear().env("KUBECONFIG", kubeconfig(folder, server.address));
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
 /// Runs a command to its end. One that does not end is killed, and has no exit code of its own.
 pub(crate) async fn run(server: &ApiServer, arguments: &str) -> Ended {
     let folder = TempDir::new().unwrap();
@@ -89,17 +104,20 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it, and waits until it listens.
     pub(crate) fn start(server: &ApiServer, options: &str) -> Result<Self, String> {
+        Self::start_as(&kubeconfig_text(server.address, &format!("token: {MARKER}"), ""), options)
+    }
+
+    /// With a kubeconfig of this text.
+    pub(crate) fn start_as(kubeconfig: &str, options: &str) -> Result<Self, String> {
         let folder = TempDir::new().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let tls = if options.contains("--tls ") { "" } else { "--tls self-signed" };
         let arguments = format!(
             "serve {tls} --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --log-format json --drain-delay 0s {options}"
         );
-        let child = command(&kubeconfig(&folder, server.address), &arguments)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let path = folder.path().join("kubeconfig");
+        std::fs::write(&path, kubeconfig).unwrap();
+        let child = command(&path, &arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut serving = Self { child, folder, ops: SocketAddr::from(([0, 0, 0, 0], 0)) };
         let end = Instant::now() + BOUND;
         while Instant::now() < end {
