@@ -3,6 +3,8 @@
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::api_server::MARKER;
+
 /// What is done instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -20,6 +22,8 @@ pub(crate) enum Fault {
     OldObject,
     EndlessBody,
     SlowBody,
+    /// Half an object, and told to be all: what a parser is tempted to quote.
+    TruncatedObject,
 }
 
 impl Fault {
@@ -62,6 +66,12 @@ impl Fault {
                 let page = "<html><body>Sign in</body></html>";
                 let length = page.len();
                 write(&mut stream, &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{page}")).await;
+            }
+            Self::TruncatedObject => {
+                let body =
+                    format!(r#"{{"kind":"List","items":[{{"metadata":{{"name":5,"x":"{MARKER}"}},"spec":"{MARKER}""#);
+                let length = body.len();
+                write(&mut stream, &format!("{head}Content-Length: {length}\r\n\r\n{body}")).await;
             }
             Self::EndlessBody => {
                 let mut block = format!("{head}Transfer-Encoding: chunked\r\n\r\n");

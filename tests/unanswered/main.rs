@@ -10,8 +10,11 @@
 )]
 
 mod api_server;
+mod credentials;
 mod faults;
+mod marker;
 mod program;
+mod signals;
 
 use api_server::{ApiServer, Kind};
 use faults::Fault;
