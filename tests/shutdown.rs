@@ -9,13 +9,13 @@ use rstest::rstest;
 use session_webhook::server::{ServerError, Timeouts};
 use support::client::{Client, post_head};
 use support::program::Program;
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{eventually, review};
 
 const FOREVER: Duration = Duration::from_hours(1);
 
-fn start(drain_delay: Duration, drain: Duration) -> Running {
-    Running::start(|config| config.timeouts = Timeouts { drain_delay, drain, ..config.timeouts })
+fn start(drain_delay: Duration, drain: Duration) -> TestServer {
+    TestServer::start(|config| config.timeouts = Timeouts { drain_delay, drain, ..config.timeouts })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +61,7 @@ async fn a_second_signal_ends_at_once_whatever_is_in_flight() {
     server.stop.send(()).await.unwrap();
     server.unready().await;
     server.stop.send(()).await.unwrap();
-    assert!(matches!(server.ends().await, Err(ServerError::Cut { requests: 1 })));
+    assert!(matches!(server.ends().await, Err(ServerError::RequestsAborted { requests: 1 })));
     assert!(client.response().is_err());
 }
 
@@ -79,7 +79,7 @@ async fn a_request_that_never_ends_is_cut_after_the_drain_timeout() {
     let server = start(Duration::ZERO, Duration::from_millis(50));
     let (_client, _) = server.half_a_request().await;
     server.stop.send(()).await.unwrap();
-    assert!(matches!(server.ends().await, Err(ServerError::Cut { requests: 1 })));
+    assert!(matches!(server.ends().await, Err(ServerError::RequestsAborted { requests: 1 })));
 }
 
 /// The real program: what a rolling restart does to it, and to a client in the middle of a request.

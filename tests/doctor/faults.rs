@@ -100,9 +100,9 @@ fn the_shipped_policy_says_what_the_webhook_is_told() {
 #[test]
 fn a_sound_installation_has_nothing_to_mend() {
     let checks = run_checks(&sound());
-    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 24, "{checks:#?}");
     let names: HashSet<_> = checks.iter().map(|check| check.id.name()).collect();
-    assert_eq!(names.len(), 23, "each check is there once");
+    assert_eq!(names.len(), 24, "each check is there once");
 }
 
 /// Whoever looks for a check finds it by the name that is printed.
@@ -255,6 +255,7 @@ fn what_is_a_choice_or_a_hint_is_worth_a_thought_and_no_fault(#[case] inject: In
 }
 
 fn without_conditions(facts: &mut Facts) {
+    drop(mutating(facts).as_object_mut().unwrap().remove("matchConditions"));
     both(facts, |entry| drop(entry.as_object_mut().unwrap().remove("matchConditions")));
 }
 
@@ -274,6 +275,42 @@ fn the_split_is_read_as_a_person_would(#[case] inject: InjectFault, #[case] expe
     inject(&mut facts);
     let split = check(&facts, CheckId::Split);
     assert_eq!(split.status, expected, "{split:?}");
+}
+
+/// The expression that spares keep-alives the call.
+fn keep_alive_condition(facts: &mut Facts) -> &mut Value {
+    &mut mutating(facts)["matchConditions"][0]
+}
+
+fn replace_in_expression(facts: &mut Facts, text: &str, instead: &str) {
+    let expression = &mut keep_alive_condition(facts)["expression"];
+    let changed = expression.as_str().unwrap().replacen(text, instead, 1);
+    assert_ne!(*expression, json!(changed));
+    *expression = json!(changed);
+}
+
+#[rstest]
+#[case::as_shipped(|_: &mut Facts| (), Status::Sound, "are spared the call")]
+#[case::called(|f: &mut Facts| { drop(mutating(f).as_object_mut().unwrap().remove("matchConditions")); drop(validating(f, 1)["matchConditions"].as_array_mut().unwrap().remove(1)) }, Status::Sound, "components/call-for-keep-alives")]
+#[case::old_server(|f: &mut Facts| { without_conditions(f); f.version = (1, 20) }, Status::Sound, "Kubernetes 1.20 has no matchConditions")]
+#[case::on_one_line(|f: &mut Facts| { let text = keep_alive_condition(f)["expression"].as_str().unwrap().replace('\n', " "); keep_alive_condition(f)["expression"] = json!(text) }, Status::Sound, "are spared the call")]
+#[case::a_clause_differs(|f: &mut Facts| replace_in_expression(f, "size(t) == 28", "size(t) == 29"), Status::Questionable, "size(t) == 29, instead of size(t) == 28")]
+#[case::a_clause_is_missing(|f: &mut Facts| replace_in_expression(f, " &&\no.status.end_time <= object.status.end_time", ""), Status::Questionable, "instead of")]
+#[case::another_account(|f: &mut Facts| replace_in_expression(f, "hobbyfarm-user'", "other'"), Status::Faulty, "lists other accounts")]
+#[case::nothing_is_called(|f: &mut Facts| keep_alive_condition(f)["expression"] = json!("false"), Status::Faulty, "lists other accounts")]
+#[case::for_people(|f: &mut Facts| { let condition = keep_alive_condition(f).clone(); validating(f, 0)["matchConditions"].as_array_mut().unwrap().push(condition) }, Status::Questionable, "do not go to this entry")]
+#[case::other_dialect(|f: &mut Facts| serve_settings(f).policy.dialect = Some(Dialect::Documented), Status::Questionable, "another dialect than the documented one")]
+#[case::a_condition_of_somebody_else(|f: &mut Facts| mutating(f)["matchConditions"].as_array_mut().unwrap().push(json!({"name": "x", "expression": "true"})), Status::Questionable, "not shipped (x)")]
+fn the_expression_that_spares_keep_alives_is_held_against_the_shipped_one(
+    #[case] change: InjectFault,
+    #[case] expected: Status,
+    #[case] text: &str,
+) {
+    let mut facts = sound();
+    change(&mut facts);
+    let found = check(&facts, CheckId::MatchConditions);
+    assert_eq!(found.status, expected, "{found:?}");
+    assert!(found.text.contains(text), "{found:?}");
 }
 
 #[rstest]
@@ -380,7 +417,7 @@ fn entries_may_call_by_url() {
     assert_eq!(facts.target().tls_name(), "fd00::1");
     let checks = run_checks(&facts);
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
-    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 24, "{checks:#?}");
 }
 
 #[test]
@@ -400,6 +437,7 @@ fn the_shipped_component_for_old_servers_is_no_fault() {
     let mut facts = sound();
     facts.version = (1, 20);
     configuration(&mut facts, 1)["webhooks"].as_array_mut().unwrap().remove(1);
+    mutating(&mut facts).as_object_mut().unwrap().remove("matchConditions");
     validating(&mut facts, 0).as_object_mut().unwrap().remove("matchConditions");
     let checks = run_checks(&facts);
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");

@@ -52,16 +52,13 @@ impl Program {
                 tell.send(line)
             })
         });
-        let mut pem = String::new();
-        while !pem.contains("END CERTIFICATE") {
-            pem.push_str(&lines.recv_timeout(PATIENCE).unwrap());
-            pem.push('\n');
-        }
-        let authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
         let none = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut program = Self { child, lines, reading, authority, webhook: none, ops: none };
+        let mut program = Self { child, lines, reading, authority: Vec::new(), webhook: none, ops: none };
+        let made = program.logs("throw-away certificate authority");
+        let pem = made["session_webhook"]["authority"].as_str().unwrap();
+        program.authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
         let listening = program.logs("listening");
-        let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
+        let address = |field: &str| listening["session_webhook"][field].as_str().unwrap().parse().unwrap();
         (program.webhook, program.ops) = (address("listen"), address("ops_listen"));
         program
     }

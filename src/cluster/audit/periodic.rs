@@ -49,7 +49,7 @@ impl PeriodicAudit {
 
     /// Looks whenever this process leads, until `stop`.
     pub async fn run(mut self, heartbeat: Heartbeat, stop: CancellationToken) {
-        let mut outage = Outage::new("auditing stored Sessions");
+        let mut outage = Outage::new("the audit came to nothing", "the audit works again");
         while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             let mut leadership = self.leadership.clone();
             tokio::select! {
