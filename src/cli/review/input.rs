@@ -149,4 +149,3 @@ fn yaml_documents(bytes: &[u8]) -> Result<Vec<Result<Vec<u8>>>> {
         serde_saphyr::from_multiple(text).map_err(|error| no_yaml(&error)).context("neither JSON nor YAML")?;
     Ok(documents.into_iter().map(|document| Ok(serde_json::to_vec(&document)?)).collect())
 }
-
