@@ -2,6 +2,7 @@
 
 mod audit;
 mod backfill;
+mod definitions;
 mod deletion;
 mod doctor;
 mod doctor_certificates;
@@ -166,5 +167,7 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     policy::beside_the_webhook_each_does_its_part since "1.30",
     policy::it_refuses_people_while_the_webhook_ignores_failures_and_no_replica_runs since "1.30",
     policy::it_survives_a_restart_of_the_api_server since "1.30",
+    definitions::a_cluster_scoped_session_is_guarded_as_well,
+    definitions::a_session_without_a_schema_is_guarded_as_well,
     scope::uninstalling_lets_everybody_write_and_leaves_nothing_behind,
 ];
