@@ -17,8 +17,8 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs,
-    TlsArgs, TlsMode,
+    self, BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs,
+    ServeArgs, TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
@@ -90,7 +90,8 @@ impl Serve {
             print_trust_bundle(authority, format);
         }
         log_settings(&plan.server.settings, &plan.server.limits);
-        for warning in warnings {
+        let unknown = config::unknown_variables(&super::command(), &config::process_variables());
+        for warning in warnings.into_iter().chain(unknown) {
             tracing::warn!(warning, "questionable configuration");
         }
         let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
@@ -190,7 +191,7 @@ fn print_trust_bundle(authority: &str, format: LogFormat) {
 }
 
 /// The word of an option's value.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -199,14 +200,14 @@ fn log_settings(settings: &Settings, limits: &Limits) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
-        mode = word(settings.mode),
-        dialect = word(DialectArg::from(settings.dialect)),
+        mode = word(&settings.mode),
+        dialect = word(&DialectArg::from(settings.dialect)),
         service_accounts = list(&settings.service_accounts),
         own_service_account = list(settings.own_service_account.as_slice()),
         break_glass_users = settings.break_glass_users.len(),
         break_glass_groups = settings.break_glass_groups.len(),
-        impersonation = word(settings.impersonation),
-        invariants = word(settings.invariants),
+        impersonation = word(&settings.impersonation),
+        invariants = word(&settings.invariants),
         max_bytes_in_flight = %ByteSize(limits.bytes),
         "policy"
     );

@@ -82,7 +82,7 @@ pub(super) async fn what_is_deleted_goes_and_garbage_is_collected(world: &World)
         let foreground = starts(world).await;
         let owned = config_map(world, json!({"ownerReferences": reference(&foreground)})).await;
         let (orphaning, owner) = (config_map(world, json!({})).await, config_map(world, json!({})).await);
-        let orphan = session_with(world, &json!({"ownerReferences": reference(&orphaning)})).await;
+        let left_behind = session_with(world, &json!({"ownerReferences": reference(&orphaning)})).await;
         let dependent = session_with(world, &json!({"ownerReferences": reference(&owner)})).await;
         let background = starts(world).await;
         let elsewhere = world.fresh_name();
@@ -103,12 +103,12 @@ pub(super) async fn what_is_deleted_goes_and_garbage_is_collected(world: &World)
             goes(&world.admin, &what("the Session"), Request::read(&background)).await;
             goes(&world.admin, &what("a Session in the foreground"), Request::read(&foreground)).await;
             goes(&world.admin, &what("what that owned"), Request::get(path(&owned))).await;
-            goes(&world.admin, &what("the orphan's owner"), Request::get(path(&orphaning))).await;
+            goes(&world.admin, &what("the owner that orphans"), Request::get(path(&orphaning))).await;
             goes(&world.admin, &what("the owner"), Request::get(path(&owner))).await;
             goes(&world.admin, &what("a Session with its owner"), Request::read(&dependent)).await;
             goes(&world.admin, &what("the namespace"), Request::get(&namespace)).await;
             let orphaned = what("the orphan has no owner");
-            let left = becomes(&world.admin, &orphaned, Request::read(&orphan), |object| {
+            let left = becomes(&world.admin, &orphaned, Request::read(&left_behind), |object| {
                 object["metadata"].get("ownerReferences").is_none()
             });
             assert!(!is_dying(&left.await));

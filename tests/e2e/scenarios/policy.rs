@@ -79,7 +79,7 @@ impl Expected<'_> {
 /// Each row of the table, by the policy alone: there is no webhook configuration.
 async fn decides_each_row(world: &World, mode: &str) {
     let garbage_collector = world.account("kube-system", "generic-garbage-collector").await;
-    let disguised = &world.strangers.iter().find(|(who, _)| *who == "a person in disguise").unwrap().1;
+    let impersonator = &world.strangers.iter().find(|(who, _)| *who == "a person in disguise").unwrap().1;
     let admin = &world.admin;
     assert_eq!(admin.user, BREAK_GLASS);
     let options = ["--mode", mode, "--break-glass-user", BREAK_GLASS];
@@ -88,7 +88,7 @@ async fn decides_each_row(world: &World, mode: &str) {
         let new = world.new_session();
         let session = expected.allows("HobbyFarm", &world.hobbyfarm, &new, Request::create(&new)).await;
         let (disguise, hand) = (world.new_session(), world.new_session());
-        expected.refuses("Impersonation", disguised, &disguise, Request::create(&disguise)).await;
+        expected.refuses("Impersonation", impersonator, &disguise, Request::create(&disguise)).await;
         expected.refuses("ManualCreate", &world.alice, &hand, Request::create(&hand)).await;
         expected.refuses("ManualEdit", &world.alice, &session, label(&session)).await;
         let status = json!({"status": {"end_time": "soon"}});
@@ -105,9 +105,9 @@ async fn decides_each_row(world: &World, mode: &str) {
         accepts(&world.hobbyfarm, hold).await;
         // No rule is about DELETE.
         accepts(&world.alice, Request::delete(&session, "Background")).await;
-        let more = json!({"metadata": {"labels": {"a": mode}, "finalizers": null}});
+        let relabel = json!({"metadata": {"labels": {"a": mode}, "finalizers": null}});
         if mode == "enforce" {
-            expected.refuses("ManualEdit", &world.alice, &session, Request::merge(&session, more)).await;
+            expected.refuses("ManualEdit", &world.alice, &session, Request::merge(&session, relabel)).await;
         }
         let release = Request::merge(&session, json!({"metadata": {"finalizers": null}}));
         expected.allows("Release", &world.alice, &session, release).await;
