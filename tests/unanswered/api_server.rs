@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use crate::faults::Fault;
 
 /// Longer than anything takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What nobody may ever repeat.
+pub(crate) const MARKER: &str = "m4rk3r";
 pub(crate) const NAMESPACE: &str = "hobbyfarm-system";
 const GROUP: &str = "/apis/hobbyfarm.io/v1";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
@@ -67,6 +69,10 @@ struct State {
     objects: HashMap<String, Value>,
     version: u64,
     fault: Option<(Kind, Fault)>,
+    /// The last `Authorization` header.
+    authorization: String,
+    /// Any other is refused with 401.
+    accepted: Option<String>,
 }
 
 /// Goes on until the test ends.
@@ -83,7 +89,7 @@ fn session() -> Value {
             "name": "s1", "namespace": NAMESPACE, "resourceVersion": "1", "uid": "u1",
             "creationTimestamp": "2026-01-01T00:00:00Z",
         },
-        "spec": {"user": "u-alice", "vm_claim": [], "keep_course_vm": false, "access_code": "ac-marker"},
+        "spec": {"user": "u-alice", "vm_claim": [], "keep_course_vm": false, "access_code": MARKER},
         "status": {
             "paused": false, "active": true, "finished": false, "start_time": "", "end_time": "", "paused_time": "",
         },
@@ -118,7 +124,8 @@ impl ApiServer {
                 "webhooks": [{"name": "a.b.c", "clientConfig": {"service": {"name": "session-webhook", "namespace": NAMESPACE}}}],
             }));
         }
-        let state = Arc::new(Mutex::new(State { objects, version: 1, fault }));
+        let state =
+            Arc::new(Mutex::new(State { objects, version: 1, fault, authorization: String::new(), accepted: None }));
         let (tell, asked) = watch::channel(HashMap::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -130,6 +137,16 @@ impl ApiServer {
             }
         });
         Self { address, state, asked }
+    }
+
+    /// From now on only who shows this token is answered.
+    pub(crate) fn accept(&self, token: &str) {
+        self.state.lock().unwrap().accepted = Some(format!("Bearer {token}"));
+    }
+
+    /// What was shown last.
+    pub(crate) fn authorization(&self) -> String {
+        self.state.lock().unwrap().authorization.clone()
     }
 
     /// From now on everything is answered.
@@ -150,6 +167,13 @@ impl ApiServer {
         state.objects[&session_path()]["status"]["end_time"].as_str().is_some_and(|time| !time.is_empty())
     }
 
+    /// All Events that were written, as text.
+    pub(crate) fn events(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let events = state.objects.iter().filter(|(path, _)| path.contains("/events/"));
+        events.map(|(_, event)| format!("{event}\n")).collect()
+    }
+
     /// Whether both webhook configurations hold an authority.
     pub(crate) fn has_bundles(&self) -> bool {
         let state = self.state.lock().unwrap();
@@ -162,9 +186,17 @@ impl ApiServer {
 async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, tell: Arc<watch::Sender<HashMap<Kind, u32>>>) {
     let mut input = Vec::new();
     loop {
-        let Some((method, target, body)) = request(&mut stream, &mut input).await else { return };
+        let Some((method, target, authorization, body)) = request(&mut stream, &mut input).await else { return };
+        let is_refused = {
+            let mut state = state.lock().unwrap();
+            state.authorization.clone_from(&authorization);
+            state.accepted.as_ref().is_some_and(|accepted| *accepted != authorization)
+        };
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let kind = Kind::of(&method, path, query);
+        if is_refused {
+            return Fault::Unauthorized.happen(stream).await;
+        }
         let fault = state.lock().unwrap().fault.filter(|(faulty, _)| *faulty == kind).map(|(_, fault)| fault);
         // Later: a test that knows of the request may change what happens to the next.
         let is_write = method != "GET";
@@ -194,21 +226,24 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, tell: Arc<w
     }
 }
 
-/// Method, target and body of the next request.
-async fn request(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<(String, String, Vec<u8>)> {
+/// Method, target, `Authorization` and body of the next request.
+async fn request(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<(String, String, String, Vec<u8>)> {
     loop {
         if let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             let head = String::from_utf8(input[..end].to_vec()).ok()?;
-            let length = head.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-            });
-            let all = end + 4 + length.unwrap_or(0);
+            let header = |wanted: &str| {
+                head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(':')?;
+                    name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+                })
+            };
+            let authorization = header("authorization").unwrap_or_default();
+            let all = end + 4 + header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
             if input.len() >= all {
                 let body = input[end + 4..all].to_vec();
                 input.drain(..all);
                 let mut words = head.split(' ').map(str::to_owned);
-                return Some((words.next()?, words.next()?, body));
+                return Some((words.next()?, words.next()?, authorization, body));
             }
         }
         let mut bytes = [0; 4096];

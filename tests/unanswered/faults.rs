@@ -3,6 +3,8 @@
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::api_server::MARKER;
+
 /// What is done instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -20,6 +22,8 @@ pub(crate) enum Fault {
     OldObject,
     EndlessBody,
     SlowBody,
+    /// Half an object, and told to be all: what a parser is tempted to quote.
+    TruncatedObject,
 }
 
 impl Fault {
@@ -63,6 +67,12 @@ impl Fault {
                 let length = page.len();
                 write(&mut stream, &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{page}")).await;
             }
+            Self::TruncatedObject => {
+                let body =
+                    format!(r#"{{"kind":"List","items":[{{"metadata":{{"name":5,"x":"{MARKER}"}},"spec":"{MARKER}""#);
+                let length = body.len();
+                write(&mut stream, &format!("{head}Content-Length: {length}\r\n\r\n{body}")).await;
+            }
             Self::EndlessBody => {
                 let mut block = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
                 let spaces = " ".repeat(0xffff);
@@ -74,7 +84,7 @@ impl Fault {
                 let mut block = format!("{head}Content-Length: 1000000\r\n\r\n");
                 while stream.write_all(block.as_bytes()).await.is_ok() {
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    block = " ".to_owned();
+                    " ".clone_into(&mut block);
                 }
             }
         }

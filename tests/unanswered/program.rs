@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::api_server::{ApiServer, NAMESPACE};
+use crate::api_server::{ApiServer, MARKER, NAMESPACE};
 
 /// No command and no recovery takes as long as this.
 const BOUND: Duration = Duration::from_secs(90);
@@ -21,14 +21,20 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// A kubeconfig for this server, with a token that nobody may repeat; `user` is what stands in place of the token, `cluster` what
+/// else is said of the cluster.
+pub(crate) fn kubeconfig_text(server: SocketAddr, user: &str, cluster: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\
+         clusters: [{{name: lab, cluster: {{server: 'http://{server}'{cluster}}}}}]\n\
+         contexts: [{{name: lab, context: {{cluster: lab, user: lab, namespace: {NAMESPACE}}}}}]\n\
+         users: [{{name: lab, user: {{{user}}}}}]\n"
+    )
+}
+
 fn kubeconfig(folder: &TempDir, server: SocketAddr) -> PathBuf {
     let path = folder.path().join("kubeconfig");
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\
-         clusters: [{{name: lab, cluster: {{server: 'http://{server}'}}}}]\n\
-         contexts: [{{name: lab, context: {{cluster: lab, user: lab, namespace: {NAMESPACE}}}}}]\n\
-         users: [{{name: lab, user: {{token: not-a-secret}}}}]\n"
-    );
+    let text = kubeconfig_text(server, &format!("token: {MARKER}"), "");
     std::fs::write(&path, text).unwrap();
     path
 }
@@ -46,13 +52,46 @@ fn command(kubeconfig: &Path, arguments: &str) -> Command {
     command
 }
 
+/// Runs a command with a kubeconfig of this text, and what it reads.
+pub(crate) fn run_with(text: &str, arguments: &str, input: &str) -> Ended {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("kubeconfig");
+    std::fs::write(&path, text).unwrap();
+    let (stdin, arguments) =
+        (folder.path().join("input"), arguments.replace("INPUT", &folder.path().join("input").to_string_lossy()));
+    std::fs::write(&stdin, input).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+    command.args(arguments.split_whitespace()).env_clear().env("KUBECONFIG", path);
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    ended(&command.stdin(Stdio::null()).output().unwrap())
+}
+
+fn ended(output: &std::process::Output) -> Ended {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Runs `audit` with these environment variables.
+pub(crate) fn audit_with(variables: &[(&str, &str)]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+    command.args(["audit", "--request-timeout", "5s"]).env_clear().envs(variables.iter().copied());
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    ended(&command.stdin(Stdio::null()).output().unwrap())
+}
+
+/// Starts a command that waits for the API server.
+pub(crate) fn start(server: &ApiServer, folder: &TempDir, arguments: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+    command.args(arguments.split_whitespace()).env_clear().env("KUBECONFIG", kubeconfig(folder, server.address));
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
 /// Runs a command to its end. One that does not end is killed, and has no exit code of its own.
 pub(crate) async fn run(server: &ApiServer, arguments: &str) -> Ended {
     let folder = TempDir::new().unwrap();
     let mut command = command(&kubeconfig(&folder, server.address), arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    ended(&output)
 }
 
 /// A running server.
@@ -65,17 +104,20 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it, and waits until it listens.
     pub(crate) fn start(server: &ApiServer, options: &str) -> Result<Self, String> {
+        Self::start_as(&kubeconfig_text(server.address, &format!("token: {MARKER}"), ""), options)
+    }
+
+    /// With a kubeconfig of this text.
+    pub(crate) fn start_as(kubeconfig: &str, options: &str) -> Result<Self, String> {
         let folder = TempDir::new().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let tls = if options.contains("--tls ") { "" } else { "--tls self-signed" };
         let arguments = format!(
             "serve {tls} --listen 127.0.0.1:0 --ops-listen 127.0.0.1:0 --log-format json --drain-delay 0s {options}"
         );
-        let child = command(&kubeconfig(&folder, server.address), &arguments)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let path = folder.path().join("kubeconfig");
+        std::fs::write(&path, kubeconfig).unwrap();
+        let child = command(&path, &arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut serving = Self { child, folder, ops: SocketAddr::from(([0, 0, 0, 0], 0)) };
         let end = Instant::now() + BOUND;
         while Instant::now() < end {
