@@ -205,5 +205,4 @@ mod tests {
         assert_eq!(metrics.controller_restarts.get_or_create(&labels).get(), 1);
         assert_eq!(metrics.panics.get(), u64::from(reason == "panicked"));
     }
-
 }

@@ -146,5 +146,9 @@ impl Connections {
 fn max_age(limit: Duration) -> Duration {
     // The standard library's only source of randomness.
     let [random, ..] = RandomState::new().hash_one(()).to_ne_bytes();
-    if limit.is_zero() { Duration::MAX } else { limit.saturating_sub(limit / 4 / u32::from(u8::MAX) * u32::from(random)) }
+    if limit.is_zero() {
+        Duration::MAX
+    } else {
+        limit.saturating_sub(limit / 4 / u32::from(u8::MAX) * u32::from(random))
+    }
 }

@@ -7,7 +7,9 @@ use crate::core::doctor::check::CheckId;
 use crate::core::doctor::entries::{entry_name, string_at};
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::{ConfigurationKind, ENTRIES, GARBAGE_COLLECTORS, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
+use crate::core::installation::{
+    ConfigurationKind, ENTRIES, GARBAGE_COLLECTORS, MATCH_CONDITIONS_SINCE, Writers, match_expression, users,
+};
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
