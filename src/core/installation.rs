@@ -77,7 +77,11 @@ pub struct WebhookEntry {
     pub writers: Writers,
     /// What becomes of a request when no replica answers.
     pub failure_policy: &'static str,
-    /// How long the API server waits for an answer.
+    /// Whether HobbyFarm's keep-alives are spared the call: [`crate::core::policy_twin::keep_alive`].
+    pub spares_keep_alives: bool,
+    /// How long the API server waits for an answer. An answer takes milliseconds, and a replica with too much to do says 503
+    /// at once. So where failures are ignored it is the least that there is: HobbyFarm's create meets two such entries, and
+    /// waits for their sum when an endpoint hangs. Where a failure refuses a person's write, a slow answer is better than none.
     pub timeout_seconds: u8,
 }
 
@@ -88,13 +92,15 @@ pub const ENTRIES: [WebhookEntry; 3] = [
         name: "mutate.session-webhook.hobbyfarm.io",
         writers: Writers::All,
         failure_policy: "Ignore",
-        timeout_seconds: 2,
+        spares_keep_alives: true,
+        timeout_seconds: 1,
     },
     WebhookEntry {
         kind: ConfigurationKind::Validating,
         name: "validate.session-webhook.hobbyfarm.io",
         writers: Writers::Others,
         failure_policy: "Fail",
+        spares_keep_alives: false,
         timeout_seconds: 3,
     },
     WebhookEntry {
@@ -102,7 +108,8 @@ pub const ENTRIES: [WebhookEntry; 3] = [
         name: "validate-hobbyfarm.session-webhook.hobbyfarm.io",
         writers: Writers::HobbyFarmAndGarbageCollectors,
         failure_policy: "Ignore",
-        timeout_seconds: 3,
+        spares_keep_alives: true,
+        timeout_seconds: 1,
     },
 ];
 

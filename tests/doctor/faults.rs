@@ -9,10 +9,12 @@ use session_webhook::core::doctor::{
     CaBundleContent, CertificateSource, CheckId, ClockReading, Facts, Observation, PresentedCertificate, ProbeResult,
     ServeSettings, SettingsUnknown, Status, Unobservable, WriteRights, run_checks,
 };
+use session_webhook::core::installation::NAMESPACE;
 use session_webhook::core::settings::{Dialect, Impersonation, Mode};
 
 use crate::facts::{
-    allowed, answer, certificate, check, day, manifest, now, one, refusal, shipped_rbac, sound, with_status,
+    self, allowed, answer, certificate, check, day, manifest, now, one, refusal, shipped_policy, shipped_rbac, sound,
+    with_status,
 };
 
 type InjectFault = fn(&mut Facts);
@@ -98,9 +100,9 @@ fn the_shipped_policy_says_what_the_webhook_is_told() {
 #[test]
 fn a_sound_installation_has_nothing_to_mend() {
     let checks = run_checks(&sound());
-    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 24, "{checks:#?}");
     let names: HashSet<_> = checks.iter().map(|check| check.id.name()).collect();
-    assert_eq!(names.len(), 23, "each check is there once");
+    assert_eq!(names.len(), 24, "each check is there once");
 }
 
 /// Whoever looks for a check finds it by the name that is printed.
@@ -238,8 +240,8 @@ fn what_follows_from_a_fault_is_not_told_as_another(
 #[case::superfluous(|f: &mut Facts| bind(f, role("secrets", &json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]})), &own_account()), CheckId::OwnRights)]
 #[case::any_secret(|f: &mut Facts| bind(f, role("leases", &json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]})), &own_account()), CheckId::OwnRights)]
 #[case::odd_clock(|f: &mut Facts| presented(f).clock = Some(ClockReading { remote: now() + SignedDuration::from_secs(30), local: now() }), CheckId::Clock)]
-#[case::mode_warn(|f: &mut Facts| { serve_settings(f).policy.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, CheckId::Probe)]
-#[case::mode_audit(|f: &mut Facts| { serve_settings(f).policy.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, CheckId::Probe)]
+#[case::mode_warn(|f: &mut Facts| { validating(f, 0)["failurePolicy"] = json!("Ignore"); serve_settings(f).policy.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, CheckId::Probe)]
+#[case::mode_audit(|f: &mut Facts| { validating(f, 0)["failurePolicy"] = json!("Ignore"); serve_settings(f).policy.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, CheckId::Probe)]
 #[case::policy_warns(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["validationActions"] = json!(["Warn"]) }, CheckId::AdmissionPolicy)]
 #[case::policy_is_narrowed(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["matchResources"] = json!({}) }, CheckId::AdmissionPolicy)]
 #[case::policy_is_doubted(|f: &mut Facts| { with_policy(f); policy(f, 0)["status"]["typeChecking"]["expressionWarnings"] = json!([{"warning": "x"}]) }, CheckId::AdmissionPolicy)]
@@ -253,6 +255,7 @@ fn what_is_a_choice_or_a_hint_is_worth_a_thought_and_no_fault(#[case] inject: In
 }
 
 fn without_conditions(facts: &mut Facts) {
+    drop(mutating(facts).as_object_mut().unwrap().remove("matchConditions"));
     both(facts, |entry| drop(entry.as_object_mut().unwrap().remove("matchConditions")));
 }
 
@@ -272,6 +275,42 @@ fn the_split_is_read_as_a_person_would(#[case] inject: InjectFault, #[case] expe
     inject(&mut facts);
     let split = check(&facts, CheckId::Split);
     assert_eq!(split.status, expected, "{split:?}");
+}
+
+/// The expression that spares keep-alives the call.
+fn keep_alive_condition(facts: &mut Facts) -> &mut Value {
+    &mut mutating(facts)["matchConditions"][0]
+}
+
+fn replace_in_expression(facts: &mut Facts, text: &str, instead: &str) {
+    let expression = &mut keep_alive_condition(facts)["expression"];
+    let changed = expression.as_str().unwrap().replacen(text, instead, 1);
+    assert_ne!(*expression, json!(changed));
+    *expression = json!(changed);
+}
+
+#[rstest]
+#[case::as_shipped(|_: &mut Facts| (), Status::Sound, "are spared the call")]
+#[case::called(|f: &mut Facts| { drop(mutating(f).as_object_mut().unwrap().remove("matchConditions")); drop(validating(f, 1)["matchConditions"].as_array_mut().unwrap().remove(1)) }, Status::Sound, "components/call-for-keep-alives")]
+#[case::old_server(|f: &mut Facts| { without_conditions(f); f.version = (1, 20) }, Status::Sound, "Kubernetes 1.20 has no matchConditions")]
+#[case::on_one_line(|f: &mut Facts| { let text = keep_alive_condition(f)["expression"].as_str().unwrap().replace('\n', " "); keep_alive_condition(f)["expression"] = json!(text) }, Status::Sound, "are spared the call")]
+#[case::a_clause_differs(|f: &mut Facts| replace_in_expression(f, "size(t) == 28", "size(t) == 29"), Status::Questionable, "size(t) == 29, instead of size(t) == 28")]
+#[case::a_clause_is_missing(|f: &mut Facts| replace_in_expression(f, " &&\no.status.end_time <= object.status.end_time", ""), Status::Questionable, "instead of")]
+#[case::another_account(|f: &mut Facts| replace_in_expression(f, "hobbyfarm-user'", "other'"), Status::Faulty, "lists other accounts")]
+#[case::nothing_is_called(|f: &mut Facts| keep_alive_condition(f)["expression"] = json!("false"), Status::Faulty, "lists other accounts")]
+#[case::for_people(|f: &mut Facts| { let condition = keep_alive_condition(f).clone(); validating(f, 0)["matchConditions"].as_array_mut().unwrap().push(condition) }, Status::Questionable, "do not go to this entry")]
+#[case::other_dialect(|f: &mut Facts| serve_settings(f).policy.dialect = Some(Dialect::Documented), Status::Questionable, "another dialect than the documented one")]
+#[case::a_condition_of_somebody_else(|f: &mut Facts| mutating(f)["matchConditions"].as_array_mut().unwrap().push(json!({"name": "x", "expression": "true"})), Status::Questionable, "not shipped (x)")]
+fn the_expression_that_spares_keep_alives_is_held_against_the_shipped_one(
+    #[case] change: InjectFault,
+    #[case] expected: Status,
+    #[case] text: &str,
+) {
+    let mut facts = sound();
+    change(&mut facts);
+    let found = check(&facts, CheckId::MatchConditions);
+    assert_eq!(found.status, expected, "{found:?}");
+    assert!(found.text.contains(text), "{found:?}");
 }
 
 #[rstest]
@@ -378,7 +417,7 @@ fn entries_may_call_by_url() {
     assert_eq!(facts.target().tls_name(), "fd00::1");
     let checks = run_checks(&facts);
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
-    assert_eq!(with_status(&checks, Status::Sound).len(), 23, "{checks:#?}");
+    assert_eq!(with_status(&checks, Status::Sound).len(), 24, "{checks:#?}");
 }
 
 #[test]
@@ -398,8 +437,72 @@ fn the_shipped_component_for_old_servers_is_no_fault() {
     let mut facts = sound();
     facts.version = (1, 20);
     configuration(&mut facts, 1)["webhooks"].as_array_mut().unwrap().remove(1);
+    mutating(&mut facts).as_object_mut().unwrap().remove("matchConditions");
     validating(&mut facts, 0).as_object_mut().unwrap().remove("matchConditions");
     let checks = run_checks(&facts);
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
     assert_eq!(with_status(&checks, Status::Questionable), [CheckId::Split], "{checks:#?}");
+}
+
+/// As AKS has it in every webhook configuration, and as two HobbyFarms in a cluster are told apart.
+#[rstest]
+#[case::aks(json!({"matchExpressions": [{"key": "control-plane", "operator": "NotIn", "values": ["true"]},
+    {"key": "kubernetes.azure.com/managedby", "operator": "DoesNotExist"}]}), &[], Status::Sound)]
+#[case::by_name(json!({"matchLabels": {"kubernetes.io/metadata.name": "hobbyfarm-system"}}), &[], Status::Sound)]
+#[case::exists(json!({"matchExpressions": [{"key": "guarded", "operator": "Exists"}]}), &[("guarded", "")], Status::Sound)]
+#[case::another(json!({"matchLabels": {"kubernetes.io/metadata.name": "other"}}), &[], Status::Faulty)]
+#[case::exempt(json!({"matchExpressions": [{"key": "exempt", "operator": "DoesNotExist"}]}), &[("exempt", "1")], Status::Faulty)]
+#[case::not_among(json!({"matchExpressions": [{"key": "stage", "operator": "In", "values": ["live"]}]}), &[("stage", "test")], Status::Faulty)]
+fn a_selector_matters_where_it_exempts_hobbyfarm(
+    #[case] selector: Value,
+    #[case] labels: &[(&str, &str)],
+    #[case] status: Status,
+) {
+    let mut facts = sound();
+    validating(&mut facts, 0)["namespaceSelector"] = selector.clone();
+    mutating(&mut facts)["namespaceSelector"] = selector;
+    facts.namespaces[0].1 = Observation::Found(facts::labels(labels));
+    assert_eq!(check(&facts, CheckId::Selectors).status, status);
+    facts.namespaces[0].1 = Observation::Unknown(Unobservable::Failed("timeout".to_owned()));
+    assert_eq!(check(&facts, CheckId::Selectors).status, Status::Unknown);
+}
+
+/// With the policy in force people are refused with every replica gone, whatever the entries say.
+#[test]
+fn the_policy_is_counted_as_a_guard() {
+    let mut facts = sound();
+    for entry in 0..2 {
+        validating(&mut facts, entry)["failurePolicy"] = json!("Ignore");
+    }
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Questionable);
+    facts.admission_policy = shipped_policy();
+    let told = check(&facts, CheckId::FailurePolicy);
+    assert_eq!(
+        (told.status, told.text.contains("the ValidatingAdmissionPolicy refuses people")),
+        (Status::Sound, true)
+    );
+    bind(&mut facts, writer_role(), &json!({"kind": "User", "name": "bob"}));
+    let told = check(&facts, CheckId::OtherWriters).text;
+    assert!(told.contains("the ValidatingAdmissionPolicy refuses them"), "{told}");
+    if let Observation::Found(binding) = &mut facts.admission_policy[1] {
+        binding["spec"]["validationActions"] = json!(["Audit"]);
+    }
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Questionable, "it only looks on");
+}
+
+#[test]
+fn the_account_of_doctor_is_no_surprise() {
+    let mut facts = sound();
+    let account = json!({"kind": "ServiceAccount", "name": "session-webhook-doctor", "namespace": NAMESPACE});
+    bind(&mut facts, writer_role(), &account);
+    assert_eq!(check(&facts, CheckId::OtherWriters).status, Status::Sound);
+}
+
+#[test]
+fn a_trial_run_is_one_while_nobody_answers_as_well() {
+    let mut facts = sound();
+    serve_settings(&mut facts).policy.mode = Mode::Warn;
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Questionable);
+    validating(&mut facts, 0)["failurePolicy"] = json!("Ignore");
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Sound);
 }

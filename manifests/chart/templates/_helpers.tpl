@@ -80,6 +80,38 @@ tolerations:
 {{- " || request.userInfo.username == 'system:kube-controller-manager'" }}
 {{- end }}
 
+{{/* A CEL expression: the write is no keep-alive of HobbyFarm's, so that the webhook is called. */}}
+{{- define "session-webhook.not-a-keep-alive" -}}
+{{- $users := list }}
+{{- range include "session-webhook.accounts" . | trim | splitList "\n" }}
+{{- $users = replace "/" ":" . | printf "'system:serviceaccount:%s'" | append $users }}
+{{- end -}}
+!(request.operation == 'UPDATE' && has(request.subResource) && request.subResource == 'status' &&
+request.kind.version == 'v1' &&
+has(request.userInfo.uid) && request.userInfo.username in [
+{{ join ",\n" $users }}] &&
+[object, oldObject].all(o, has(o.spec) && type(o.spec) == map && o.spec == object.spec &&
+has(o.spec.vm_claim) && type(o.spec.vm_claim) == list &&
+has(o.status) && type(o.status) == map && has(o.status.end_time) && has(o.status.start_time) &&
+o.status == {'end_time': o.status.end_time, 'start_time': object.status.start_time,
+'active': dyn(true), 'paused': dyn(false), 'finished': dyn(false), 'paused_time': dyn('')} &&
+[o.status.start_time, o.status.end_time].all(t, type(t) == string && size(t) == 28 && t.matches(
+r'^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ((Jan|Mar|May|Jul|Aug|Oct|Dec) ( [1-9]|[12]\d|3[01])|(Apr|Jun|Sep|Nov) ( [1-9]|[12]\d|30)|Feb ( [1-9]|1\d|2[0-8])) ([01]\d|2[0-3])(:[0-5]\d){2} UTC 20\d\d$')) &&
+o.status.end_time.startsWith(object.status.end_time.substring(0, 11)) &&
+o.status.end_time.endsWith(object.status.end_time.substring(20)) &&
+o.status.end_time <= object.status.end_time))
+{{- end }}
+
+{{/* The match condition that spares keep-alives the call, where it is wanted and the server keeps it. */}}
+{{- define "session-webhook.keep-alive-condition" -}}
+{{- $documented := eq (get .Values.config "dialect" | default "auto") "documented" }}
+{{- if and (include "session-webhook.splits" .) .Values.matchConditions.keepAlives (not $documented) -}}
+- name: write-is-not-a-keep-alive
+  expression: |-
+    {{- include "session-webhook.not-a-keep-alive" . | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{/* Not empty where the server keeps matchConditions. */}}
 {{- define "session-webhook.splits" -}}
 {{- $auto := semverCompare ">=1.28-0" .Capabilities.KubeVersion.Version }}

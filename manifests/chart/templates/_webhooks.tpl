@@ -16,7 +16,8 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What all entries have in common. Every field that the API server would default is spelled out. */}}
+{{/* What all entries have in common. Every field that the API server would default is spelled out, but
+for the selectors: AKS writes one of its own, and a server-side apply of ours would conflict with it. */}}
 {{- define "session-webhook.webhook-entry" -}}
 admissionReviewVersions:
   - v1
@@ -47,10 +48,7 @@ matchPolicy: Equivalent
 {{- with .root.Values.webhooks.namespaceSelector }}
 namespaceSelector:
   {{- toYaml . | nindent 2 }}
-{{- else }}
-namespaceSelector: {}
 {{- end }}
-objectSelector: {}
 sideEffects: None
 {{- end }}
 
@@ -62,6 +60,11 @@ metadata:
 webhooks:
   - name: mutate.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/mutate") | nindent 4 }}
+    {{- with include "session-webhook.keep-alive-condition" .root }}
+    matchConditions:
+      # a keep-alive moves end_time and nothing else; on all doubt the webhook is called
+      {{- . | nindent 6 }}
+    {{- end }}
     # a repair that is missed must not stop a lesson: validation stands behind it
     failurePolicy: Ignore
     reinvocationPolicy: IfNeeded
@@ -97,7 +100,11 @@ webhooks:
     matchConditions:
       - name: writer-goes-on
         expression: {{ include "session-webhook.goes-on" .root | quote }}
+      {{- with include "session-webhook.keep-alive-condition" .root }}
+      {{- . | nindent 6 }}
+      {{- end }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
-    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.validate }}
+    {{- $timeouts := .root.Values.webhooks.timeoutSeconds }}
+    timeoutSeconds: {{ eq $policy "closed" | ternary $timeouts.validate $timeouts.validateHobbyFarm }}
   {{- end }}
 {{- end }}

@@ -19,6 +19,8 @@ pub enum CheckId {
     FailurePolicy,
     /// `matchConditions` tell HobbyFarm from everybody else.
     Split,
+    /// HobbyFarm's keep-alives are spared the call by the shipped expression.
+    MatchConditions,
     /// The `ValidatingAdmissionPolicy` that guards writes without the webhook, where there is one.
     AdmissionPolicy,
     /// `sideEffects` allow dry runs.

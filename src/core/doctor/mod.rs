@@ -28,7 +28,7 @@
 //! | `facts` | [`Facts`] and the plain data in it; `certificate_facts`: certificates and the servers that present them |
 //! | `client_config` | [`ClientConfig`] of an entry, [`WebhookTarget`]: the Service or URL that is called |
 //! | `pod_settings` | [`PodSettings`]: arguments, variables and files that a Deployment gives its pods |
-//! | `entries` | helpers to read the entries of a webhook configuration |
+//! | `entries`, `match_conditions` | helpers to read the entries of a webhook configuration |
 //! | `grants` | RBAC, read as who may do what where |
 //! | `report` | the checks so far, and findings of one check |
 //! | `checks/` | one file a check, named as the check is printed |
@@ -47,6 +47,7 @@ mod client_config;
 mod entries;
 mod facts;
 mod grants;
+mod match_conditions;
 mod observation;
 mod pod_settings;
 mod report;

@@ -9,6 +9,7 @@ mod definition;
 mod deployment;
 mod endpoints;
 mod failure_policy;
+mod match_conditions;
 mod other_writers;
 mod own_rights;
 mod probe;
@@ -43,6 +44,7 @@ pub fn run_checks(facts: &Facts) -> Vec<Check> {
         review_versions::check,
         failure_policy::check,
         split::check,
+        match_conditions::check,
         client_config::check,
         admission_policy::check,
         service::check,

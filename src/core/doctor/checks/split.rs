@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::core::doctor::check::CheckId;
 use crate::core::doctor::entries::{entry_name, string_at};
 use crate::core::doctor::facts::Facts;
+use crate::core::doctor::match_conditions::{listed_users, match_conditions, same_expression, same_users};
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::{
-    ConfigurationKind, ENTRIES, GARBAGE_COLLECTORS, MATCH_CONDITIONS_SINCE, Writers, match_expression, users,
-};
+use crate::core::installation::{ConfigurationKind, ENTRIES, MATCH_CONDITIONS_SINCE, Writers, match_expression, users};
+use crate::core::policy_twin::keep_alive::CONDITION;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
@@ -24,7 +24,7 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
     if !entries.iter().any(closed) {
         return report.sound(CheckId::Split, "all entries are open while nobody answers, so there is nothing to split");
     }
-    if entries.iter().all(|entry| conditions(entry).is_empty()) {
+    if entries.iter().all(|entry| writer_conditions(entry).is_empty()) {
         let (major, minor) = facts.version;
         let why = if facts.version < MATCH_CONDITIONS_SINCE {
             format!("Kubernetes {major}.{minor} has no matchConditions")
@@ -51,28 +51,9 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
 
 const SOUND: &str = "matchConditions tell HobbyFarm's accounts from everybody else";
 
-fn conditions(entry: &Value) -> Vec<&str> {
-    let all = entry.get("matchConditions").and_then(Value::as_array).into_iter().flatten();
-    all.filter_map(|condition| string_at(condition, "/expression")).collect()
-}
-
-/// HobbyFarm's user names that an expression lists.
-fn listed_users(expression: &str) -> Vec<String> {
-    let words = expression.split('\'').skip(1).step_by(2);
-    words
-        .filter(|word| word.starts_with("system:serviceaccount:") && !GARBAGE_COLLECTORS.contains(word))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn sorted(names: &[String]) -> Vec<&String> {
-    let mut sorted: Vec<_> = names.iter().collect();
-    sorted.sort_unstable();
-    sorted
-}
-
-fn without_spaces(text: &str) -> String {
-    text.chars().filter(|character| !character.is_whitespace()).collect()
+/// The expressions that tell writers apart; that about keep-alives is judged by `match-conditions`.
+fn writer_conditions(entry: &Value) -> Vec<&str> {
+    match_conditions(entry).filter(|(name, _)| *name != CONDITION).map(|(_, expression)| expression).collect()
 }
 
 /// Whatever leaves a gap between the entries, or differs from the configured accounts: `users`, where they are known by
@@ -85,13 +66,13 @@ fn findings(facts: &Facts, entries: &[&Value], users: Option<&[String]>) -> Vec<
             findings.push(Finding::faulty(text, "kubectl apply the manifests again"));
             continue;
         };
-        let expressions = conditions(entry);
+        let expressions = writer_conditions(entry);
         let text = expressions.join(" && ");
         let listed = listed_users(&text);
-        let differs = users.is_some_and(|users| sorted(users) != sorted(&listed));
+        let differs = users.is_some_and(|users| !same_users(users, &listed));
         let expected = match_expression(shipped.writers, if differs { users.unwrap_or_default() } else { &listed });
         let expected = expected.unwrap_or_default();
-        if without_spaces(&text) == without_spaces(&expected) {
+        if same_expression(&text, &expected) {
             continue;
         }
         let remedy = facts

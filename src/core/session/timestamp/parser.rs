@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
+use super::layout::{EPOCH, Instant, Layout, Reading};
 use super::zone::{self, Zone};
-use super::{EPOCH, Instant, Layout, Reading};
 
 /// A part of a layout.
 #[derive(Debug, Clone, Copy)]
