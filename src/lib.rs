@@ -9,6 +9,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod core;
+pub mod environment;
 pub mod metrics;
 pub mod server;
 pub mod telemetry;

@@ -1,5 +1,6 @@
 //! What is measured: one struct, labels from closed sets, so that no client can make the process grow.
 
+mod connections;
 mod labels;
 mod registrar;
 
@@ -10,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+pub use self::connections::ConnectionMetrics;
 pub use self::labels::{
     ActionLabel, ClosedLabel, ControllerLabel, FindingLabels, LoadLabel, RefusalLabels, RestartLabels, ResultLabel,
     ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
@@ -101,6 +103,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Metrics that stand at zero; `build_info` tells `version` and `commit`.
+    #[expect(clippy::too_many_lines, reason = "a list: each metric with its help")]
     pub fn new(version: &'static str, commit: &'static str) -> Self {
         let mut r = Registrar::new();
 

@@ -17,8 +17,6 @@ use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::config::{LogArgs, LogFormat};
-
 /// Lines that may wait for whoever reads them: a megabyte of usual ones, some ten of the longest that clients can cause. Further ones
 /// are lost, and counted.
 const MAX_BUFFERED_LINES: usize = 2_000;
@@ -52,12 +50,22 @@ pub fn lost_lines() -> u64 {
     LOST.get().map_or(0, |lost| lost.dropped_lines() as u64)
 }
 
-/// Installs the logs for the whole process, panics included. What still waits is written when the guard goes, within a second.
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFormat {
+    /// For people; coloured on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Installs the logs for the whole process, panics included. What still waits is written when the guard goes, within a second. `level` is a
+/// level or directives, as the value parser of `--log-level` accepts them.
 ///
 /// # Errors
 ///
 /// When logs are installed already.
-pub fn init(args: &LogArgs) -> Result<WorkerGuard, TryInitError> {
+pub fn init(level: &str, format: LineFormat) -> Result<WorkerGuard, TryInitError> {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(MAX_BUFFERED_LINES)
@@ -65,14 +73,14 @@ pub fn init(args: &LogArgs) -> Result<WorkerGuard, TryInitError> {
         .finish(BatchedStderr(BufWriter::new(io::stderr())));
     LOST.get_or_init(|| writer.error_counter());
     // The level was checked by its value parser.
-    let filter = EnvFilter::builder().parse_lossy(&args.log_level);
+    let filter = EnvFilter::builder().parse_lossy(level);
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
-    match args.log_format {
-        LogFormat::Text => {
+    match format {
+        LineFormat::Text => {
             let text = layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
             registry.with(text).try_init()?;
         }
-        LogFormat::Json => {
+        LineFormat::Json => {
             let json = layer().event_format(json::Format).fmt_fields(json::NoFields).with_writer(writer);
             registry.with(json).try_init()?;
         }
@@ -106,41 +114,4 @@ pub fn last_word(text: &str) {
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(location, "panic");
-}
-
-/// A clap value parser for `--log-level`.
-///
-/// # Errors
-///
-/// Says what is accepted.
-pub fn parse_level(text: &str) -> Result<String, String> {
-    let accepted = "expected error, warn, info, debug, trace or off, or directives such as info,session_webhook=debug";
-    // A lone word that is no level would be taken for a target, and silence everything else.
-    let word = text.chars().all(|c| c.is_alphanumeric() || c == '_');
-    let known = !text.is_empty() && text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
-    if (word && !known) || EnvFilter::builder().parse(text).is_err() {
-        Err(accepted.to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::parse_level;
-
-    #[rstest]
-    #[case("info", true)]
-    #[case("DEBUG", true)]
-    #[case("off", true)]
-    #[case("info,session_webhook=debug", true)]
-    #[case("session_webhook::server=trace", true)]
-    #[case("", false)]
-    #[case("loud", false)]
-    #[case("info,session_webhook=loud", false)]
-    fn a_level_or_directives_are_accepted(#[case] text: &str, #[case] accepted: bool) {
-        assert_eq!(parse_level(text).is_ok(), accepted);
-    }
 }

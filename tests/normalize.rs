@@ -105,7 +105,7 @@ fn flags_that_say_nothing_get_their_defaults(#[values(Value::Null, json!(""), js
 fn a_finished_session_is_not_active() {
     let (status, warnings) = repaired(Gargantua, &json!({"finished": "yes", "active": true}));
     assert_eq!((&status["finished"], &status["active"]), (&json!(true), &json!(false)));
-    assert_eq!(warnings, ["status.finished: \"yes\" stored as true", "status.active: true stored as false"]);
+    assert_eq!(warnings, ["status.finished: \"yes\" rewritten to true", "status.active: true rewritten to false"]);
     let (status, _) = repaired(Documented, &json!({"finished": "true", "active": null}));
     assert_eq!(status["active"], json!("false"));
 }
@@ -172,12 +172,33 @@ fn a_time_that_cannot_be_read_is_left_alone(
     }
 }
 
+#[rstest]
+#[case::unix_date(Documented, "Tue Nov 24 08:40:00 CET 2026")]
+#[case::rfc1123(Documented, "Tue, 24 Nov 2026 08:40:00 EST")]
+#[case::rfc1123_in_the_other_dialect(Gargantua, "Tue, 24 Nov 2026 08:40:00 EST")]
+#[case::summer_time(Gargantua, "Tue, 24 Nov 2026 08:40:00 CEST")]
+fn a_time_whose_zone_tells_no_offset_is_left_byte_for_byte(#[case] dialect: Dialect, #[case] time: &str) {
+    let (status, warnings) = repaired(dialect, &json!({"start_time": time, "end_time": time}));
+    assert_eq!((&status["start_time"], &status["end_time"], warnings.len()), (&json!(time), &json!(time), 0));
+}
+
+#[rstest]
+#[case::nepal(Gargantua, "Wed Mar  4 17:50:00 +0545 2026", "Wed Mar  4 12:05:00 UTC 2026")]
+#[case::brazil(Gargantua, "Wed Mar  4 17:50:00 -03 2026", "Wed Mar  4 20:50:00 UTC 2026")]
+#[case::afghanistan(Gargantua, "Wed Mar  4 17:50:00 +0430 2026", "Wed Mar  4 13:20:00 UTC 2026")]
+#[case::nepal_twice(Documented, "2026-03-04 17:50:00.5 +0545 +0545", "2026-03-04 12:05:00.5 +0000 UTC")]
+#[case::the_other_dialect(Documented, "Wed Mar  4 17:50:00 +0545 2026", "2026-03-04 12:05:00 +0000 UTC")]
+#[case::few_minutes(Gargantua, "Wed, 04 Mar 2026 17:50:00 +0001", "Wed Mar  4 17:49:00 UTC 2026")]
+#[case::few_minutes_west(Gargantua, "Wed, 04 Mar 2026 17:50:00 -0023", "Wed Mar  4 18:13:00 UTC 2026")]
+fn a_numeric_zone_is_repaired_to_utc(#[case] dialect: Dialect, #[case] time: &str, #[case] expected: &str) {
+    let (status, warnings) = repaired(dialect, &json!({"end_time": time}));
+    assert_eq!((&status["end_time"], warnings.len()), (&json!(expected), 1));
+}
+
 #[test]
 fn the_other_dialects_time_is_rewritten_with_its_zone_taken_as_go_takes_it() {
-    let (status, _) = repaired(Documented, &json!({"end_time": "Tue Nov 24 08:40:00 CET 2026"}));
-    assert_eq!(status["end_time"], json!("2026-11-24 08:40:00 +0000 UTC"));
     let (status, _) = repaired(Documented, &json!({"end_time": "Tue Nov 24 08:40:00 GMT+3 2026"}));
-    assert_eq!(status["end_time"], json!("2026-11-24 05:40:00 +0000 UTC"));
+    assert_eq!(status["end_time"], json!("2026-11-24 08:40:00 +0000 UTC"));
     let (status, _) = repaired(Gargantua, &json!({"end_time": "2026-11-24 08:40:00.9 -0700 MST"}));
     assert_eq!(status["end_time"], json!("Tue Nov 24 15:40:00 UTC 2026"));
 }
@@ -201,7 +222,9 @@ fn the_documented_pause_time_is_now() {
 #[rstest]
 #[case::running(json!({"start_time": null, "end_time": null}), "Tue Nov 24 00:30:00 UTC 2026", "Tue Nov 24 00:35:00 UTC 2026")]
 #[case::finished(json!({"start_time": "", "end_time": "", "finished": true}), "Tue Nov 24 00:30:00 UTC 2026", "Tue Nov 24 00:30:00 UTC 2026")]
-#[case::start_ahead(json!({"start_time": "Tue Nov 24 09:00:00 UTC 2026", "end_time": ""}), "Tue Nov 24 09:00:00 UTC 2026", "Tue Nov 24 09:00:00 UTC 2026")]
+#[case::start_ahead(json!({"start_time": "Tue Nov 24 09:00:00 UTC 2026", "end_time": ""}), "Tue Nov 24 09:00:00 UTC 2026", "Tue Nov 24 00:35:00 UTC 2026")]
+#[case::start_in_2099(json!({"start_time": "Thu Nov 26 09:00:00 UTC 2099", "end_time": null}), "Thu Nov 26 09:00:00 UTC 2099", "Tue Nov 24 00:35:00 UTC 2026")]
+#[case::start_ahead_and_finished(json!({"start_time": "2099-11-26T09:00:00Z", "end_time": "", "finished": true}), "Thu Nov 26 09:00:00 UTC 2099", "Tue Nov 24 00:30:00 UTC 2026")]
 #[case::end_behind(json!({"start_time": "", "end_time": "Mon Nov 23 09:00:00 UTC 2026"}), "Mon Nov 23 09:00:00 UTC 2026", "Mon Nov 23 09:00:00 UTC 2026")]
 #[case::start_unreadable(json!({"start_time": "soon", "end_time": ""}), "soon", "Tue Nov 24 00:35:00 UTC 2026")]
 fn missing_times_get_their_defaults(#[case] fields: Value, #[case] start: &str, #[case] end: &str) {
@@ -256,10 +279,29 @@ mod the_dialect {
     #[case::status_flag(json!({}), json!({"paused": null, "finished": false}), Gargantua)]
     #[case::status_text(json!({}), json!({"active": "true", "paused_time": ""}), Documented)]
     #[case::pause_key(json!({}), json!({"paused_time": ""}), Gargantua)]
-    #[case::null_pause_key(json!({}), json!({"paused_time": null}), Documented)]
-    #[case::nothing(json!({}), json!({}), Documented)]
+    #[case::null_pause_key(json!({}), json!({"paused_time": null, "pause_time": ""}), Documented)]
+    #[case::both_pause_keys(json!({}), json!({"paused_time": "", "pause_time": ""}), Gargantua)]
+    #[case::layout_of_a_start(json!({}), json!({"start_time": "Tue Nov 24 00:00:00 UTC 2026"}), Gargantua)]
+    #[case::layout_with_an_abbreviation(json!({}), json!({"start_time": "Tue Nov 24 00:00:00 CET 2026"}), Gargantua)]
+    #[case::documented_layout(json!({}), json!({"start_time": "2026-11-24 00:00:00 +0000 UTC"}), Documented)]
+    #[case::documented_layout_with_clock_reading(json!({}), json!({"start_time": "2026-11-24 00:00:00 +0000 UTC m=+0.5"}), Documented)]
+    #[case::a_flag_goes_before_a_layout(json!({}), json!({"active": "true", "start_time": "Tue Nov 24 00:00:00 UTC 2026"}), Documented)]
+    #[case::layout_of_neither(json!({}), json!({"start_time": "2026-11-24T00:00:00Z"}), Gargantua)]
+    #[case::nothing(json!({}), json!({}), Gargantua)]
     fn follows_from_types_and_names(#[case] spec: Value, #[case] status: Value, #[case] expected: Dialect) {
         assert_eq!(detected(&spec, &status, None), expected);
+    }
+
+    #[rstest]
+    #[case::stored(json!({"start_time": "2026-11-24T00:00:00Z"}), json!({"start_time": "2026-11-24 00:00:00 +0000 UTC"}), Documented)]
+    #[case::stored_goes_first(json!({"start_time": "Tue Nov 24 00:00:00 UTC 2026"}), json!({"start_time": "2026-11-24 00:00:00 +0000 UTC"}), Documented)]
+    #[case::sent(json!({"start_time": "2026-11-24 00:00:00 +0000 UTC"}), json!({"start_time": ""}), Documented)]
+    fn follows_from_the_layout_of_a_stored_or_sent_time(
+        #[case] sent: Value,
+        #[case] stored: Value,
+        #[case] expected: Dialect,
+    ) {
+        assert_eq!(detected(&json!({}), &sent, Some(json!({"spec": {}, "status": stored}))), expected);
     }
 
     #[test]

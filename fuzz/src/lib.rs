@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use session_webhook::core::admission::decision::{Decision, Verdict};
 use session_webhook::core::admission::policy::Policy;
 use session_webhook::core::admission::response::respond;
-use session_webhook::core::admission::review::{Review, Webhook, object};
-use session_webhook::core::session::timestamp::{Instant, Layout, parse_any};
+use session_webhook::core::admission::review::{Review, Webhook, raw_object};
+use session_webhook::core::session::timestamp::{Instant, Layout, read_any};
 use session_webhook::core::settings::{Invariants, Settings};
 
 /// What became of the bytes, so that a bounded run can show that it got somewhere.
@@ -60,20 +60,25 @@ pub fn review(bytes: &[u8]) -> Reached {
 /// A text that a layout reads is read again as the same time after it was written.
 pub fn time(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let mut first = None;
+    let (mut certain, mut any) = (None, None);
     for layout in Layout::ALL {
-        let Some(instant) = layout.parse(&text) else { continue };
-        first = first.or(Some(instant));
-        // Beyond the years 0 to 9999 there is nothing to write; an offset can lead there.
-        let Some(written) = layout.format(instant) else { continue };
-        let kept = if keeps_fractions(layout) { instant } else { instant.whole_seconds() };
-        assert_eq!(layout.parse(&written), Some(kept), "{text:?} was written as {written:?} ({layout:?})");
-        assert_eq!(layout.format(kept).as_ref(), Some(&written), "{text:?} ({layout:?})");
-        for other in Layout::ALL {
-            same_in(other, kept);
+        let Some(reading) = layout.read(&text) else { continue };
+        assert_eq!(layout.parse(&text), reading.go);
+        assert!(reading.go.is_some() || reading.certain.is_some(), "{text:?} ({layout:?})");
+        any = any.or(Some(reading));
+        certain = certain.or(reading.certain.map(|_| reading));
+        for instant in [reading.go, reading.certain].into_iter().flatten() {
+            // Beyond the years 0 to 9999 there is nothing to write; an offset can lead there.
+            let Some(written) = layout.format(instant) else { continue };
+            let kept = if keeps_fractions(layout) { instant } else { instant.whole_seconds() };
+            assert_eq!(layout.parse(&written), Some(kept), "{text:?} was written as {written:?} ({layout:?})");
+            assert_eq!(layout.format(kept).as_ref(), Some(&written), "{text:?} ({layout:?})");
+            for other in Layout::ALL {
+                same_in(other, kept);
+            }
         }
     }
-    assert_eq!(parse_any(&text), first);
+    assert_eq!(read_any(&text), certain.or(any));
 }
 
 static NOW: LazyLock<Timestamp> = LazyLock::new(|| "2026-11-24T00:30:00.25Z".parse().unwrap());
@@ -135,16 +140,21 @@ fn answered(bytes: &[u8], review: &Review<'_>, webhook: Webhook, decision: &Deci
         let patch = STANDARD.decode(patch.as_str().unwrap()).unwrap();
         let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
         // What serde_json will not read into a tree (numbers out of range) cannot be patched here.
-        if let Ok(mut object) = object(bytes) {
+        if let Some(mut object) = object(bytes) {
             json_patch::patch(&mut object, &patch).unwrap();
         }
     }
 }
 
+/// The object of the review as a tree; none where it holds what no tree can.
+fn object(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_str(raw_object(bytes).ok()??.get()).ok()
+}
+
 /// What `/mutate` has repaired it finds nothing to repair in.
 fn repaired_once(policy: &Policy, bytes: &[u8], review: &Review<'_>) {
     let Ok(decision) = policy.decide(Webhook::Mutate, review, *NOW) else { return };
-    let (Ok(mut object), false) = (object(bytes), decision.edits.is_empty()) else { return };
+    let (Some(mut object), false) = (object(bytes), decision.edits.is_empty()) else { return };
     let patch = session_webhook::core::admission::patch::patch(&decision.edits, decision.status_is_missing);
     json_patch::patch(&mut object, &patch).unwrap();
     let Ok(mut again) = serde_json::from_slice::<Value>(bytes) else { return };

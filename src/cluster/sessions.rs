@@ -102,6 +102,7 @@ impl Resource for StoredSession {
 
 /// What came of a write.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and nearly always the large one")]
 pub enum WriteOutcome {
     /// The API server has taken the write; what it stores now, or would in a dry run, is here.
     Stored(StoredSession),
@@ -197,7 +198,7 @@ mod tests {
     use super::StoredSession;
     use crate::core::session::Session;
 
-    /// What serde_json reads of its own nests 128 deep; an API server stores what is deeper.
+    /// What `serde_json` reads of its own nests 128 deep; an API server stores what is deeper.
     fn deep() -> String {
         let (open, close) = ("[".repeat(400), "]".repeat(400));
         let fields = r#"{"f:x":"#.repeat(300) + "{}" + &"}".repeat(300);

@@ -160,7 +160,7 @@ mod tests {
 
     async fn stalls(heartbeat: Heartbeat) {
         heartbeat.progress();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     #[rstest]
@@ -194,7 +194,7 @@ mod tests {
                     first(heartbeat).await;
                 } else {
                     again.notify_one();
-                    stop_soon(stopped).await;
+                    stopped.cancel();
                 }
             }
         }));
@@ -204,9 +204,5 @@ mod tests {
         let labels = RestartLabels { controller: "test", reason };
         assert_eq!(metrics.controller_restarts.get_or_create(&labels).get(), 1);
         assert_eq!(metrics.panics.get(), u64::from(reason == "panicked"));
-    }
-
-    async fn stop_soon(stop: CancellationToken) {
-        stop.cancel();
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{ByteSize, HumanDuration, exact_account, object_name, socket_address};
+use super::values::{ByteSize, HumanDuration, exact_account, log_level, object_name, socket_address};
 use crate::cluster::client::REQUEST_TIMEOUT;
 use crate::core::installation::{CONFIGURATION, SELF_MANAGED_SECRET, SERVICE};
 use crate::core::settings::{AccountPattern, Dialect, Housekeeper, Impersonation, Invariants, Mode, Settings};
 use crate::server::{Limits, Listeners, TLS_POLL, Timeouts};
+use crate::telemetry::LineFormat;
 
 /// `--config`.
 #[derive(Debug, Clone, Args)]
@@ -212,7 +213,7 @@ pub struct LogArgs {
         value_name = "LEVEL",
         default_value = "info"
     )]
-    #[arg(value_parser = crate::telemetry::parse_level)]
+    #[arg(value_parser = log_level)]
     pub log_level: String,
 }
 
@@ -225,18 +226,27 @@ pub enum LogFormat {
     Json,
 }
 
+impl From<LogFormat> for LineFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
 /// Where and how `serve` listens: [`ServeArgs::listeners`], [`ServeArgs::limits`], [`ServeArgs::timeouts`].
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServeArgs {
-    /// Address of the webhooks (TLS): POST /mutate and POST /validate
+    /// Address of the webhooks (TLS): POST /mutate and POST /validate; `[::]` is IPv6 and IPv4, or IPv4 where there is no IPv6
     #[arg(long, env = "SESSION_WEBHOOK_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT")]
-    #[arg(default_value = "0.0.0.0:8443", value_parser = socket_address)]
+    #[arg(default_value = "[::]:8443", value_parser = socket_address)]
     listen: SocketAddr,
 
-    /// Address for probes and metrics (plain HTTP): /livez, /readyz and /metrics
+    /// Address for probes and metrics (plain HTTP): /livez, /readyz and /metrics; `[::]` as for `--listen`
     #[arg(long, env = "SESSION_WEBHOOK_OPS_LISTEN", hide_env_values = true, value_name = "ADDRESS:PORT")]
-    #[arg(default_value = "0.0.0.0:8080", value_parser = socket_address)]
+    #[arg(default_value = "[::]:8080", value_parser = socket_address)]
     ops_listen: SocketAddr,
 
     /// Where the serving certificate comes from
@@ -293,13 +303,13 @@ pub struct ServeArgs {
     #[arg(default_value_t = HumanDuration::from_secs(10))]
     handshake_timeout: HumanDuration,
 
-    /// Time from the handshake to the end of the first request's headers
+    /// Time for the headers of a request, from their first byte; a new connection that sends none is closed after it too
     #[arg(long, env = "SESSION_WEBHOOK_HEADER_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::from_secs(10))]
     header_timeout: HumanDuration,
 
-    /// Time from one answer to the end of the next request's headers; keep it above the API server's 90 s for idle
-    /// connections, else requests meet a connection that is just being closed
+    /// Time from one answer to the next request; keep it above the API server's 90 s for idle connections, else requests
+    /// meet a connection that is just being closed
     #[arg(long, env = "SESSION_WEBHOOK_IDLE_TIMEOUT", hide_env_values = true, value_name = "DURATION")]
     #[arg(default_value_t = HumanDuration::from_secs(120))]
     idle_timeout: HumanDuration,

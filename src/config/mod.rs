@@ -25,6 +25,7 @@ pub use self::args::{
 pub use self::backfill_args::{BackfillArgs, Controllers, RepairArgs};
 pub use self::tls_args::TlsArgs;
 pub use self::values::{ByteSize, HumanDuration, exact_account, object_name};
+pub use crate::environment::{Environment, process_environment};
 
 /// The argument id of `--config`, which is no key of the file that it names.
 const CONFIG: &str = "config";
@@ -82,14 +83,6 @@ impl ConfigError {
             _ => 2,
         }
     }
-}
-
-/// Looks up an environment variable; a parameter, so that tests need not touch the process's own environment.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-/// The process's own environment.
-pub fn process_environment(name: &str) -> Option<OsString> {
-    std::env::var_os(name)
 }
 
 /// What stands before each variable.

@@ -118,11 +118,24 @@ pub fn object_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// A clap value parser for `--log-level`; the error says what is accepted.
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    let accepted = "expected error, warn, info, debug, trace or off, or directives such as info,session_webhook=debug";
+    // A lone word that is no level would be taken for a target, and silence everything else.
+    let word = text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let known = !text.is_empty() && text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    if (word && !known) || tracing_subscriber::EnvFilter::builder().parse(text).is_err() {
+        Err(accepted.to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
-    use super::{ByteSize, HumanDuration, exact_account};
+    use super::{ByteSize, HumanDuration, exact_account, log_level};
 
     #[rstest]
     #[case("5m", "5m")]
@@ -190,5 +203,18 @@ mod tests {
     #[case("session-webhook", false)]
     fn an_exact_account_has_no_wildcard(#[case] text: &str, #[case] accepted: bool) {
         assert_eq!(exact_account(text).is_ok(), accepted);
+    }
+
+    #[rstest]
+    #[case("info", true)]
+    #[case("DEBUG", true)]
+    #[case("off", true)]
+    #[case("info,session_webhook=debug", true)]
+    #[case("session_webhook::server=trace", true)]
+    #[case("", false)]
+    #[case("loud", false)]
+    #[case("info,session_webhook=loud", false)]
+    fn a_level_or_directives_are_accepted(#[case] text: &str, #[case] accepted: bool) {
+        assert_eq!(log_level(text).is_ok(), accepted);
     }
 }

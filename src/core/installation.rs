@@ -20,6 +20,8 @@ pub const REPLICAS: usize = 2;
 pub const OPERATIONS: [&str; 2] = ["CREATE", "UPDATE"];
 /// Of Sessions, whichever way their definition stores the status.
 pub const RESOURCES: [&str; 2] = [RESOURCE, "sessions/status"];
+/// Wherever they are: HobbyFarm's charts 0.1.0 and 0.3.2, and HobbyFarm 4, define Sessions that belong to no namespace.
+pub const SCOPE: &str = "*";
 /// The first Kubernetes version that keeps `matchConditions`.
 pub const MATCH_CONDITIONS_SINCE: (u32, u32) = (1, 28);
 
@@ -58,8 +60,8 @@ impl ConfigurationKind {
 pub enum Writers {
     /// Everybody's; no `matchConditions`.
     All,
-    /// Those of HobbyFarm's accounts.
-    HobbyFarm,
+    /// Those of HobbyFarm's accounts and of [`GARBAGE_COLLECTORS`], which go on when no replica answers.
+    HobbyFarmAndGarbageCollectors,
     /// All but those.
     Others,
 }
@@ -75,7 +77,11 @@ pub struct WebhookEntry {
     pub writers: Writers,
     /// What becomes of a request when no replica answers.
     pub failure_policy: &'static str,
-    /// How long the API server waits for an answer.
+    /// Whether HobbyFarm's keep-alives are spared the call: [`crate::core::policy_twin::keep_alive`].
+    pub spares_keep_alives: bool,
+    /// How long the API server waits for an answer. An answer takes milliseconds, and a replica with too much to do says 503
+    /// at once. So where failures are ignored it is the least that there is: HobbyFarm's create meets two such entries, and
+    /// waits for their sum when an endpoint hangs. Where a failure refuses a person's write, a slow answer is better than none.
     pub timeout_seconds: u8,
 }
 
@@ -86,21 +92,24 @@ pub const ENTRIES: [WebhookEntry; 3] = [
         name: "mutate.session-webhook.hobbyfarm.io",
         writers: Writers::All,
         failure_policy: "Ignore",
-        timeout_seconds: 2,
+        spares_keep_alives: true,
+        timeout_seconds: 1,
     },
     WebhookEntry {
         kind: ConfigurationKind::Validating,
         name: "validate.session-webhook.hobbyfarm.io",
         writers: Writers::Others,
         failure_policy: "Fail",
+        spares_keep_alives: false,
         timeout_seconds: 3,
     },
     WebhookEntry {
         kind: ConfigurationKind::Validating,
         name: "validate-hobbyfarm.session-webhook.hobbyfarm.io",
-        writers: Writers::HobbyFarm,
+        writers: Writers::HobbyFarmAndGarbageCollectors,
         failure_policy: "Ignore",
-        timeout_seconds: 3,
+        spares_keep_alives: true,
+        timeout_seconds: 1,
     },
 ];
 
@@ -108,6 +117,14 @@ pub const ENTRIES: [WebhookEntry; 3] = [
 pub fn entry(name: &str) -> Option<&'static WebhookEntry> {
     ENTRIES.iter().find(|entry| entry.name == name)
 }
+
+/// The controllers that take finalizers and owners off what is deleted, by their user names. A service account comes with a uid; the
+/// last one is that of a controller manager without `--use-service-account-credentials`, and of a certificate.
+pub const GARBAGE_COLLECTORS: [&str; 3] = [
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:kube-controller-manager",
+];
 
 /// The user names of these accounts; none where a pattern stands for many.
 pub fn users(accounts: &[AccountPattern]) -> Option<Vec<String>> {
@@ -118,14 +135,18 @@ pub fn users(accounts: &[AccountPattern]) -> Option<Vec<String>> {
     accounts.iter().map(user).collect()
 }
 
-/// The expression of `matchConditions` that selects these writers, where users are `users`.
+/// The expression of `matchConditions` that selects these writers, where HobbyFarm's users are `users`.
 pub fn match_expression(writers: Writers, users: &[String]) -> Option<String> {
-    let list: Vec<_> = users.iter().map(|user| format!("'{user}'")).collect();
-    let hobbyfarm = format!("has(request.userInfo.uid) && request.userInfo.username in [{}]", list.join(", "));
+    let [accounts @ .., manager] = GARBAGE_COLLECTORS;
+    let list: Vec<_> = users.iter().map(String::as_str).chain(accounts).map(|user| format!("'{user}'")).collect();
+    let selected = format!(
+        "has(request.userInfo.uid) && request.userInfo.username in [{}] || request.userInfo.username == '{manager}'",
+        list.join(", ")
+    );
     match writers {
         Writers::All => None,
-        Writers::HobbyFarm => Some(hobbyfarm),
-        Writers::Others => Some(format!("!({hobbyfarm})")),
+        Writers::HobbyFarmAndGarbageCollectors => Some(selected),
+        Writers::Others => Some(format!("!({selected})")),
     }
 }
 

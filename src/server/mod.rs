@@ -1,12 +1,11 @@
 //! The server: the webhooks over TLS, the ops listener beside them, and an orderly end.
 
+mod bind;
 mod body;
-mod connection;
-mod connections;
+mod listener;
 mod log;
 pub mod ops;
-mod peer;
-mod refusal;
+mod request_error;
 pub mod router;
 pub mod tls;
 
@@ -14,17 +13,21 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::Handle;
+use axum::ServiceExt;
+use axum::http::Request;
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tower::service_fn;
 
-use self::connection::Shared;
-use self::connections::Connections;
-use self::ops::Places;
+use self::bind::bind;
+use self::listener::acceptor::{Acceptor, Tls};
+use self::listener::limits::Connections;
 use self::router::App;
-use self::tls::{Handshake, Offer, Pair, PairFiles, Problem, TlsStatus, TlsStore};
+use self::tls::{CertificateError, ClientPolicy, Handshake, Pair, PairFiles, ServingCertificate, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 
@@ -87,9 +90,9 @@ impl Default for Limits {
 pub struct Timeouts {
     /// For the TLS handshake.
     pub handshake: Duration,
-    /// From the handshake to the end of the first request's headers.
+    /// From the handshake to the first request, and from the first byte of a request to the end of its headers.
     pub header: Duration,
-    /// From an answer to the end of the next request's headers.
+    /// From an answer to the next request.
     pub idle: Duration,
     /// How old a connection may grow until it is closed with its next answer; zero: any age.
     pub age: Duration,
@@ -107,7 +110,7 @@ pub enum TlsSource {
     /// One pair, for good.
     Fixed(Pair),
     /// The pair that stands here, and each that comes after it.
-    Offers(watch::Receiver<Offer>),
+    Offers(watch::Receiver<ServingCertificate>),
 }
 
 /// All that a server needs to know.
@@ -142,10 +145,10 @@ pub enum ServerError {
     },
     /// There is no usable certificate.
     #[error("cannot serve TLS: {problem}; {advice}", problem = .0, advice = .0.advice())]
-    Certificate(#[from] Problem),
+    Certificate(#[from] CertificateError),
     /// Requests in flight were cut at the end, by the drain timeout or because told to stop twice.
     #[error("stopped with {requests} requests in flight")]
-    Cut {
+    RequestsAborted {
         /// How many.
         requests: usize,
     },
@@ -164,13 +167,12 @@ pub struct Server {
     listeners: Listeners,
     timeouts: Timeouts,
     metrics: Arc<Metrics>,
+    app: Arc<App>,
     tls: TlsStore,
     tls_poll: Duration,
     stage: watch::Sender<Stage>,
-    shared: Arc<Shared>,
-    connections: Connections,
-    webhook: tokio::net::TcpListener,
-    ops: axum_server::Server<SocketAddr, Places>,
+    webhook: axum_server::Server<SocketAddr, Acceptor>,
+    ops: axum_server::Server<SocketAddr, Acceptor>,
 }
 
 impl Server {
@@ -192,22 +194,28 @@ impl Server {
     /// [`ServerError`], naming the flag to change.
     pub fn bind_app(config: Config, app: App, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
         let Config { settings: _, listeners, limits, timeouts, tls, handshake } = config;
-        let client_names = handshake.client_names.clone();
+        let clients = Arc::new(ClientPolicy::new(handshake.client_names.clone()));
         let (tls, tls_poll) = match tls {
             TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
             TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
-            TlsSource::Offers(offers) => (TlsStore::from_offers(offers, handshake, Arc::clone(&metrics))?, TLS_POLL),
+            TlsSource::Offers(certificates) => {
+                (TlsStore::handed_over(certificates, handshake, Arc::clone(&metrics))?, TLS_POLL)
+            }
         };
-        let (webhook_address, webhook) = listen("--listen", listeners.webhook, tokio::net::TcpListener::from_std)?;
-        let (ops_address, ops) = listen("--ops-listen", listeners.ops, axum_server::from_tcp)?;
-        let mut ops = ops.acceptor(Places::new()).first_request_timeout(timeouts.header);
-        ops.http_builder().http1().header_read_timeout(timeouts.idle);
-
         let stage = watch::Sender::new(Stage::Serving);
-        let shared = Arc::new(Shared::new(Arc::new(app), timeouts, client_names, tls.config(), stage.subscribe()));
-        let connections = Connections::new(limits.connections, Arc::clone(&shared), Arc::clone(&metrics));
+        let ops_limits = Limits { connections: ops::MAX_CONNECTIONS, ..limits };
+        let of_webhook = Connections::new(limits, timeouts, stage.subscribe(), metrics.webhook_connections());
+        let of_ops = Connections::new(ops_limits, timeouts, stage.subscribe(), metrics.ops_connections());
+        let (webhook_address, webhook) = listen("--listen", listeners.webhook, |listener| {
+            let tls = Some(Tls { config: tls.config(), clients });
+            let acceptor = Acceptor { connections: Arc::clone(&of_webhook), tls };
+            listener::server(listener, acceptor, Arc::clone(&of_ops))
+        })?;
+        let (ops_address, ops) = listen("--ops-listen", listeners.ops, |listener| {
+            listener::server(listener, Acceptor { connections: of_ops, tls: None }, of_webhook)
+        })?;
         let listeners = Listeners { webhook: webhook_address, ops: ops_address };
-        Ok(Self { listeners, timeouts, metrics, tls, tls_poll, stage, shared, connections, webhook, ops })
+        Ok(Self { listeners, timeouts, metrics, app: Arc::new(app), tls, tls_poll, stage, webhook, ops })
     }
 
     /// The addresses listened on, with the ports that the system chose.
@@ -226,56 +234,65 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError::Failed`] when a listener fails, [`ServerError::Cut`] when requests in flight were not answered.
+    /// [`ServerError::Failed`] when a listener fails, [`ServerError::RequestsAborted`] when requests in flight were not answered.
     pub async fn run(self, mut stop: mpsc::Receiver<()>) -> Result<(), ServerError> {
-        let Self { listeners, timeouts, metrics, tls, tls_poll, stage, shared, connections, webhook, ops } = self;
-        let ops_handle = Handle::new();
-        let probes = ops::router(ops::Ops { metrics, tls: tls.status(), stage: stage.subscribe() });
-        let mut ops = tokio::spawn(ops.handle(ops_handle.clone()).serve(probes.into_make_service()));
-        let mut webhook = tokio::spawn(connections.run(webhook));
-        let follow = tokio::spawn(tls.follow(tls_poll));
+        let Self { listeners, timeouts, metrics, app, tls, tls_poll, stage, webhook, ops } = self;
+        let connections = Arc::clone(&webhook.get_ref().connections);
+        let ops_connections = Arc::clone(&ops.get_ref().connections);
+        let probes = ops::router(ops::OpsState { metrics, tls: tls.status(), stage: stage.subscribe() });
+        let mut background = JoinSet::new();
+        background.spawn(tls.follow(tls_poll));
+        background.spawn(Arc::clone(&connections).enforce_timeouts());
+        background.spawn(Arc::clone(&ops_connections).enforce_timeouts());
+        let mut ops = tokio::spawn(ops.serve(probes.into_make_service()));
+        let reviews = service_fn(move |request: Request<Incoming>| router::answer_request(Arc::clone(&app), request));
+        let mut webhook = tokio::spawn(webhook.serve(reviews.into_make_service()));
         tracing::info!(listen = %listeners.webhook, ops_listen = %listeners.ops, "listening");
 
         let result = tokio::select! {
-            () = told(&mut stop) => {
+            () = next_stop_message(&mut stop) => {
                 let drained = async {
                     stage.send_replace(Stage::Draining);
                     tracing::info!(delay = ?timeouts.drain_delay, "stopping; unready, serving on for the drain delay");
                     sleep(timeouts.drain_delay).await;
                     stage.send_replace(Stage::Closing);
-                    tracing::info!(requests = shared.requests(), timeout = ?timeouts.drain, "draining");
+                    let requests = connections.requests_in_flight();
+                    tracing::info!(requests, timeout = ?timeouts.drain, "draining");
+                    connections.handle.graceful_shutdown(None);
                     drop(timeout(timeouts.drain, &mut webhook).await);
                 };
                 tokio::select! {
                     () = drained => {}
-                    () = told(&mut stop) => tracing::warn!("told to stop again; ending at once"),
+                    () = next_stop_message(&mut stop) => tracing::warn!("told to stop again; ending at once"),
                 }
-                match shared.requests() {
+                match connections.requests_in_flight() {
                     0 => {
                         tracing::info!("stopped");
                         Ok(())
                     }
-                    requests => Err(ServerError::Cut { requests }),
+                    requests => Err(ServerError::RequestsAborted { requests }),
                 }
             }
-            result = &mut webhook => failed("webhook", result.map(Ok)),
-            result = &mut ops => failed("ops", result),
+            result = &mut webhook => listener_result("webhook", result),
+            result = &mut ops => listener_result("ops", result),
         };
-        webhook.abort();
-        ops_handle.shutdown();
-        follow.abort();
+        connections.handle.shutdown();
+        ops_connections.handle.shutdown();
         result
     }
 }
 
 /// Waits for the next message; a closed channel says nothing.
-async fn told(stop: &mut mpsc::Receiver<()>) {
+async fn next_stop_message(stop: &mut mpsc::Receiver<()>) {
     if stop.recv().await.is_none() {
         std::future::pending::<()>().await;
     }
 }
 
-fn failed(name: &'static str, result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), ServerError> {
+fn listener_result(
+    name: &'static str,
+    result: Result<std::io::Result<()>, tokio::task::JoinError>,
+) -> Result<(), ServerError> {
     result.unwrap_or_else(|error| Err(error.into())).map_err(|source| ServerError::Failed { name, source })
 }
 
@@ -286,7 +303,6 @@ fn listen<L>(
     serve: impl FnOnce(TcpListener) -> std::io::Result<L>,
 ) -> Result<(SocketAddr, L), ServerError> {
     let error = |source| ServerError::Listen { flag, address, source };
-    let listener = TcpListener::bind(address).map_err(error)?;
-    listener.set_nonblocking(true).map_err(error)?;
+    let listener = bind(address).map_err(error)?;
     Ok((listener.local_addr().map_err(error)?, serve(listener).map_err(error)?))
 }

@@ -1,18 +1,15 @@
 //! The ops listener: `/livez`, `/readyz`, `/metrics`, plain HTTP.
 
-use std::future::{Ready, ready};
-use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Extension, Router};
-use axum_server::accept::Accept;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::tls::TlsStatus;
 use super::{Stage, clock};
@@ -20,35 +17,11 @@ use crate::metrics::{CONTENT_TYPE as METRICS_TYPE, Metrics};
 use crate::telemetry;
 
 /// Connections at once: a kubelet and a scraper need some few, and the rest of the process's files are for the webhooks.
-const MOST_CONNECTIONS: usize = 64;
-
-/// Takes a connection while there is a place for it, and closes it at once where there is none.
-#[derive(Debug, Clone)]
-pub(super) struct Places(Arc<Semaphore>);
-
-impl Places {
-    /// All of them free.
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_CONNECTIONS)))
-    }
-}
-
-impl<I> Accept<I, Router> for Places {
-    type Stream = I;
-    type Service = Router;
-    type Future = Ready<io::Result<(I, Router)>>;
-
-    fn accept(&self, stream: I, service: Router) -> Self::Future {
-        let place = Arc::clone(&self.0).try_acquire_owned();
-        // The service lives as long as its connection.
-        let taken = place.map(|place| (stream, service.layer(Extension(Arc::new(place)))));
-        ready(taken.map_err(|_| ErrorKind::ConnectionRefused.into()))
-    }
-}
+pub(super) const MAX_CONNECTIONS: usize = 64;
 
 /// What the probes look at.
 #[derive(Debug, Clone)]
-pub struct Ops {
+pub struct OpsState {
     /// For `/metrics`.
     pub metrics: Arc<Metrics>,
     /// The served certificate.
@@ -58,7 +31,7 @@ pub struct Ops {
 }
 
 /// The routes of the ops listener.
-pub fn router(ops: Ops) -> Router {
+pub fn router(ops: OpsState) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -66,7 +39,7 @@ pub fn router(ops: Ops) -> Router {
         .with_state(ops)
 }
 
-async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
+async fn readyz(State(ops): State<OpsState>) -> impl IntoResponse {
     let status = ops.tls.borrow().clone();
     let (code, verdict) = if *ops.stage.borrow() > Stage::Serving {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
@@ -77,12 +50,11 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
     } else {
         (StatusCode::OK, "ok")
     };
-    let problem =
-        status.problem.as_ref().map(|problem| format!("new files not served: {problem}\n")).unwrap_or_default();
-    (code, format!("{verdict}\n{}\n{problem}", status.certificate))
+    let refused = status.error.as_ref().map(|error| format!("new files not served: {error}\n")).unwrap_or_default();
+    (code, format!("{verdict}\n{}\n{refused}", status.certificate))
 }
 
-async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
+async fn metrics(State(ops): State<OpsState>) -> impl IntoResponse {
     ops.metrics.log_lines_lost.inner().store(telemetry::lost_lines(), Ordering::Relaxed);
     ([(CONTENT_TYPE, METRICS_TYPE)], ops.metrics.encode())
 }

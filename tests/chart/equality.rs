@@ -84,11 +84,11 @@ fn what_can_be_added_makes_what_its_component_makes() {
 
 #[test]
 fn older_servers_get_what_the_components_for_them_make() {
-    let old = ["without-match-conditions", "policy-v1beta1"];
+    let old = ["without-match-conditions", "before-1.27", "policy-v1beta1"];
     let folder = copy_of_the_manifests();
     let by_components = |components: &[&str]| kustomize_path(&overlay_with(folder.path(), components));
     assert_equal(&["--kube-version=1.20.2"], by_components(&old));
-    assert_equal(&["--kube-version=1.26.15"], by_components(&old[..1]));
+    assert_equal(&["--kube-version=1.26.15"], by_components(&old[..2]));
     assert_equal(&["--kube-version=v1.27.3-gke.100"], by_components(&old[..1]));
     assert_equal(&["--kube-version=v1.28.0-eks-1234"], by_components(&[]));
     assert_equal(&["--kube-version=1.20.2", "--set=webhooks.matchConditions=always"], by_components(&old[1..]));

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
+use session_webhook::core::installation::{Writers, match_expression};
 use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
@@ -96,11 +97,12 @@ fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
     for (pattern, user) in settings.service_accounts.iter().zip(users) {
         assert!(pattern.matches(&Requester::parse(user)), "{user}");
     }
-    let is_hobbyfarm =
-        format!("has(request.userInfo.uid) && request.userInfo.username in [ '{}', '{}']", users[0], users[1]);
+    let users = users.map(str::to_owned);
     let webhooks = &rendered.named("ValidatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
-    assert_eq!(webhooks[0]["matchConditions"][0]["expression"], format!("!({is_hobbyfarm})"));
-    assert_eq!(webhooks[1]["matchConditions"][0]["expression"], is_hobbyfarm);
+    for (number, writers) in [Writers::Others, Writers::HobbyFarmAndGarbageCollectors].into_iter().enumerate() {
+        let expected = match_expression(writers, &users).unwrap().replace(" in [", " in [ ");
+        assert_eq!(webhooks[number]["matchConditions"][0]["expression"], expected);
+    }
 }
 
 #[rstest]
@@ -236,7 +238,8 @@ fn what_is_said_about_pods_reaches_them() {
     assert_eq!((labels["team"].as_str(), labels["sidecar.example.org/inject"].as_str()), ("platform", "false"));
     let pod = pod(&rendered);
     assert_eq!(pod.priority_class_name.as_deref(), Some("system-cluster-critical"));
-    assert_eq!(pod.node_selector.unwrap()["kubernetes.io/os"], "linux");
+    let nodes = pod.node_selector.unwrap();
+    assert_eq!((nodes["kubernetes.io/os"].as_str(), nodes["example.org/pool"].as_str()), ("linux", "guards"));
     assert_eq!(pod.tolerations.unwrap().len(), 1);
     assert!(pod.affinity.unwrap().pod_anti_affinity.is_some());
     assert_eq!(pod.image_pull_secrets.unwrap()[0].name, "registry");
@@ -249,6 +252,53 @@ fn what_is_said_about_pods_reaches_them() {
         assert_eq!(object["metadata"]["labels"]["team"], "platform", "{object}");
         let name = object["metadata"]["labels"]["app.kubernetes.io/name"].as_str().unwrap();
         assert!(name.starts_with("session-webhook"), "{object}");
+    }
+}
+
+#[test]
+fn what_newer_servers_know_is_left_out_for_older_ones() {
+    for (version, knows) in [("1.26.15", false), ("v1.27.3-gke.100", true), ("v1.30.2-eks-1552ad0", true)] {
+        let rendered = template(&[&format!("--kube-version={version}")]);
+        let budget = &rendered.of_kind("PodDisruptionBudget").next().unwrap()["spec"];
+        assert_eq!(budget.get("unhealthyPodEvictionPolicy"), knows.then(|| json!("AlwaysAllow")).as_ref(), "{version}");
+        for constraint in pod(&rendered).topology_spread_constraints.unwrap() {
+            assert_eq!(constraint.match_label_keys, knows.then(|| vec!["pod-template-hash".to_owned()]), "{version}");
+        }
+    }
+}
+
+#[test]
+fn a_monitor_asks_as_it_is_told_and_other_objects_come_along() {
+    let rendered = everything();
+    let endpoint = &rendered.named("ServiceMonitor", "session-webhook")["spec"]["endpoints"][0];
+    assert_eq!(
+        (&endpoint["scrapeTimeout"], &endpoint["relabelings"][0]["targetLabel"]),
+        (&json!("10s"), &json!("node"))
+    );
+    assert_eq!(endpoint["metricRelabelings"][0]["action"], "drop");
+    let auditor = &rendered.named("PodMonitor", "session-webhook-audit")["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(auditor["metricRelabelings"].as_array().unwrap().len(), 2, "its own is kept");
+    assert_eq!(rendered.named("ConfigMap", "session-webhook-more")["data"]["mode"], "warn");
+    rendered.named("ConfigMap", "session-webhook-text");
+    assert_eq!(deployment(&rendered).spec.unwrap().revision_history_limit, Some(5));
+    let mutate = &rendered.of_kind("MutatingWebhookConfiguration").next().unwrap()["webhooks"][0];
+    assert_eq!(mutate["timeoutSeconds"], 1);
+}
+
+#[test]
+fn both_address_families_are_served_where_that_is_wanted() {
+    let spec = |arguments: &[&str]| template(arguments).named("Service", "session-webhook")["spec"].clone();
+    assert_eq!(
+        (spec(&[]).get("ipFamilyPolicy"), spec(&[]).get("ipFamilies")),
+        (None, None),
+        "the cluster's own choice"
+    );
+    let dual = spec(&["--set=service.ipFamilyPolicy=PreferDualStack,service.ipFamilies={IPv6,IPv4}"]);
+    assert_eq!((&dual["ipFamilyPolicy"], &dual["ipFamilies"]), (&json!("PreferDualStack"), &json!(["IPv6", "IPv4"])));
+    assert!(refusal(&["--set=service.ipFamilyPolicy=Dual"]).contains("ipFamilyPolicy"));
+    let listeners = as_the_program_reads_it::<ServeArgs>(&template(&[])).listeners();
+    for listener in [listeners.webhook, listeners.ops] {
+        assert!(listener.is_ipv6() && listener.ip().is_unspecified(), "{listener} is for both families");
     }
 }
 

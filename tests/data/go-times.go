@@ -1,15 +1,20 @@
 // Prints what Go's time.Parse makes of many values in each layout, one line each:
 //
-//	layout <tab> value (quoted) <tab> seconds.nanoseconds since the epoch, or "error"
+//	layout <tab> value (JSON) <tab> seconds.nanoseconds since the epoch, or "error"
 //
-// tests/timestamps.rs holds our parser against the output, which is kept in go-times.tsv. To make it anew:
+// tests/timestamps.rs holds our parser against the output: against the table that is kept in go-times.tsv, and, where Go is
+// installed, against values that are made up anew. To make the table anew (Go 1.26):
 //
-//	TZ=UTC go run tests/data/go-times.go > tests/data/go-times.tsv
+//	TZ=UTC go run tests/data/go-times.go -random 24000 -seed 1 > tests/data/go-times.tsv
 package main
 
 import (
+	"bufio"
+	"encoding/json"
+	"flag"
 	"fmt"
-	"regexp"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 )
@@ -59,29 +64,98 @@ var whole = []string{
 	"9999-12-31 23:59:59.999999999 -2400 XXX", "2026-11-24t03:08:35z", "2026-11-24 03:08:35Z",
 }
 
-var longFraction = regexp.MustCompile(`[.][0-9]{10}`)
+// Zones that times are written in: sound abbreviations, others, and numbers.
+var zones = []string{"UTC", "GMT", "CET", "CEST", "EST", "PST", "MST", "WITA", "ChST", "MeST", "AEDT", "+03", "-03", "+0545",
+	"-0330", "+0001", "+0023", "+0024", "GMT+3", "GMT-11", "GMT+24", "Z", "UTCX", "+3", "+003", "+24", "-00", "ABCDE", "ABCDET", "utc"}
+
+var offsets = []int{0, 0, 0, 3600, 7200, -3600, 20700, -12600, 60, 23 * 60, 24 * 60, 86399, -43200, 50400}
+
+const characters = " 0123456789:.,+-TZMSTUCGadjxé\t"
 
 func main() {
+	count := flag.Int("random", 0, "number of values that are made up, besides the fixed ones")
+	seed := flag.Uint64("seed", 1, "what they are made from")
+	flag.Parse()
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
 	for _, l := range layouts {
 		reference := strings.NewReplacer("_2", " 2", ".999999999", "").Replace(l.layout)
-		values := append([]string{reference}, whole...)
+		tell(out, l.name, l.layout, reference)
+		for _, v := range whole {
+			tell(out, l.name, l.layout, v)
+		}
 		for _, r := range replacements {
 			if strings.Contains(reference, r.part) {
 				for _, v := range r.values {
-					values = append(values, strings.Replace(reference, r.part, v, 1))
+					tell(out, l.name, l.layout, strings.Replace(reference, r.part, v, 1))
 				}
 			}
 		}
-		for _, v := range values {
-			if l.name == "GoString" && longFraction.MatchString(v) {
-				continue // refused by Go 1.19, read by newer ones; we go with the newer
-			}
-			t, err := time.Parse(l.layout, v)
-			result := "error"
-			if err == nil {
-				result = fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond())
-			}
-			fmt.Printf("%s\t%q\t%s\n", l.name, v, result)
-		}
 	}
+	random := rand.New(rand.NewPCG(*seed, 0))
+	for range *count {
+		l, written := layouts[random.IntN(len(layouts))], layouts[random.IntN(len(layouts))]
+		if random.IntN(10) > 0 {
+			written = l
+		}
+		tell(out, l.name, l.layout, value(random, written.layout))
+	}
+}
+
+func tell(out *bufio.Writer, name, layout, value string) {
+	result := "error"
+	if t, err := time.Parse(layout, value); err == nil {
+		result = fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond())
+	}
+	quoted, _ := json.Marshal(value)
+	fmt.Fprintf(out, "%s\t%s\t%s\n", name, quoted, result)
+}
+
+// A time as it is written in the layout, with up to three changes.
+func value(random *rand.Rand, layout string) string {
+	seconds := random.Int64N(4_000_000_000)
+	if random.IntN(5) == 0 {
+		seconds = random.Int64N(315_569_520_000) - 62_167_219_200
+	}
+	nanoseconds := int64(0)
+	if random.IntN(3) == 0 {
+		nanoseconds = random.Int64N(1_000_000_000)
+	}
+	zone := zones[random.IntN(len(zones))]
+	t := time.Unix(seconds, nanoseconds).In(time.FixedZone(zone, offsets[random.IntN(len(offsets))]))
+	text := t.Format(layout)
+	for range random.IntN(4) {
+		text = change(random, text)
+	}
+	return text
+}
+
+func change(random *rand.Rand, text string) string {
+	if random.IntN(2) == 0 {
+		r := replacements[random.IntN(len(replacements))]
+		return strings.Replace(text, r.part, r.values[random.IntN(len(r.values))], 1)
+	}
+	letters := []rune(text)
+	if len(letters) == 0 {
+		return text
+	}
+	at, other := random.IntN(len(letters)), []rune(characters)
+	letter := other[random.IntN(len(other))]
+	switch random.IntN(6) {
+	case 0:
+		letters[at] = letter
+	case 1:
+		return string(letters[:at]) + string(letter) + string(letters[at:])
+	case 2:
+		return string(letters[:at]) + string(letters[at+1:])
+	case 3:
+		return strings.Replace(text, string(letters[at]), strings.ToUpper(string(letters[at])), 1)
+	case 4:
+		return strings.ToLower(text)
+	case 5:
+		words := strings.Split(text, " ")
+		words[random.IntN(len(words))] = zones[random.IntN(len(zones))]
+		return strings.Join(words, " ")
+	}
+	return string(letters)
 }

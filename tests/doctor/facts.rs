@@ -1,12 +1,14 @@
 //! What would be seen of a sound installation of the shipped manifests.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use session_webhook::core::doctor::{
-    Account, Bundle, BundleState, Check, Clock, Definition, Endpoint, Facts, Id, Installed, Leaf, Look, Names,
-    Presented, Probe, Rbac, SecretSource, Served, Status, WritingRights, examine,
+    CaBundle, CaBundleContent, CertificateInfo, CertificateSource, Check, CheckId, ClockReading, Endpoint, Facts,
+    HobbyFarmAccount, InstallationNames, Observation, PresentedCertificate, ProbeResult, Rbac, ServeSettings,
+    ServedCertificate, SessionDefinition, Status, WriteRights, run_checks,
 };
 use session_webhook::core::installation::{ENTRIES, NAMESPACE};
 use session_webhook::core::settings::{Dialect, Settings};
@@ -33,8 +35,8 @@ pub(crate) fn one(file: &str) -> Value {
     manifest(file).remove(0)
 }
 
-pub(crate) fn leaf(subject: &str, days: i64) -> Leaf {
-    Leaf {
+pub(crate) fn certificate(subject: &str, days: i64) -> CertificateInfo {
+    CertificateInfo {
         subject: subject.to_owned(),
         issuer: "CN=session-webhook-ca".to_owned(),
         serial: "01".to_owned(),
@@ -45,18 +47,18 @@ pub(crate) fn leaf(subject: &str, days: i64) -> Leaf {
 }
 
 /// A server that does all as it should.
-fn served(pod: &str) -> Served {
-    let presented = Presented {
-        leaf: leaf("CN=session-webhook", 80),
-        for_name: true,
-        trusted: vec![true; ENTRIES.len()],
-        clock: Some(Clock { there: now(), here: now() }),
+fn served(pod: &str) -> ServedCertificate {
+    let presented = PresentedCertificate {
+        certificate: certificate("CN=session-webhook", 80),
+        matches_name: true,
+        trusted_by_bundle: vec![true; ENTRIES.len()],
+        clock: Some(ClockReading { remote: now(), local: now() }),
     };
-    Served { from: format!("pod {pod}"), presented: Ok(presented) }
+    ServedCertificate { server: format!("pod {pod}"), presented: Ok(presented) }
 }
 
-pub(crate) fn refusal() -> Probe {
-    Probe::Answer {
+pub(crate) fn refusal() -> ProbeResult {
+    ProbeResult::Answer {
         code: 403,
         message: "admission webhook \"validate.session-webhook.hobbyfarm.io\" denied the request: ManualCreate: user \
                   \"alice\" may not create Session \"hobbyfarm-system/(generated name)\": only HobbyFarm writes Sessions"
@@ -68,8 +70,8 @@ pub(crate) fn refusal() -> Probe {
 }
 
 /// The answer to a create that is let pass.
-pub(crate) fn allowed(warnings: &[&str], user: &str) -> Probe {
-    Probe::Answer {
+pub(crate) fn allowed(warnings: &[&str], user: &str) -> ProbeResult {
+    ProbeResult::Answer {
         code: 201,
         message: String::new(),
         warnings: warnings.iter().map(ToString::to_string).collect(),
@@ -78,9 +80,9 @@ pub(crate) fn allowed(warnings: &[&str], user: &str) -> Probe {
     }
 }
 
-pub(crate) fn answer(code: u16, message: &str) -> Probe {
+pub(crate) fn answer(code: u16, message: &str) -> ProbeResult {
     let (message, namespace) = (message.to_owned(), "hobbyfarm-system".to_owned());
-    Probe::Answer { code, message, warnings: Vec::new(), user: None, namespace }
+    ProbeResult::Answer { code, message, warnings: Vec::new(), user: None, namespace }
 }
 
 /// The rights that `components/backfill` gives.
@@ -108,55 +110,70 @@ pub(crate) fn sound() -> Facts {
         own_service_account: Some(format!("{NAMESPACE}/session-webhook").parse().unwrap()),
         ..Settings::default()
     };
-    let bundle = |name: &str| Bundle {
+    let bundle = |name: &str| CaBundle {
         entry: name.to_owned(),
-        state: BundleState::Certificates(vec![leaf("CN=session-webhook-ca", 3000)]),
+        content: CaBundleContent::Certificates(vec![certificate("CN=session-webhook-ca", 3000)]),
     };
     let endpoint =
         |pod: &str| Endpoint { address: "10.1.0.1".to_owned(), port: 8443, ready: true, pod: Some(pod.to_owned()) };
-    let rights = Some(WritingRights { create: true, update: true, update_status: true });
+    let rights = Some(WriteRights { create: true, update: true, update_status: true });
     Facts {
-        names: Names::default(),
+        names: InstallationNames::default(),
         version: (1, 30),
         configurations: [
-            Look::Found(one("base/mutating-webhook.yaml")),
-            Look::Found(one("base/validating-webhook.yaml")),
+            Observation::Found(one("base/mutating-webhook.yaml")),
+            Observation::Found(one("base/validating-webhook.yaml")),
         ],
-        admission_policy: [Look::Absent, Look::Absent],
-        service: Look::Found(one("base/service.yaml")),
-        endpoints: Look::Found(vec![endpoint("a"), endpoint("b")]),
-        deployment: Look::Found("session-webhook".to_owned()),
-        installed: Ok(Installed {
-            settings,
-            secret: SecretSource::Mounted("session-webhook-tls".to_owned()),
+        admission_policy: [Observation::Absent, Observation::Absent],
+        namespaces: vec![("hobbyfarm-system".to_owned(), Observation::Found(labels(&[])))],
+        service: Observation::Found(one("base/service.yaml")),
+        endpoints: Observation::Found(vec![endpoint("a"), endpoint("b")]),
+        deployment: Observation::Found("session-webhook".to_owned()),
+        serve_settings: Ok(ServeSettings {
+            policy: settings,
+            certificate_source: CertificateSource::Mounted("session-webhook-tls".to_owned()),
             configuration: "hobbyfarm-session-webhook".to_owned(),
             backfill: Some(("session-webhook-backfill".to_owned(), Vec::new())),
             audit: None,
             account: "session-webhook".to_owned(),
-            doubts: Vec::new(),
+            warnings: Vec::new(),
         }),
-        bundles: ENTRIES.iter().map(|entry| bundle(entry.name)).collect(),
+        ca_bundles: ENTRIES.iter().map(|entry| bundle(entry.name)).collect(),
         served: vec![served("a"), served("b")],
-        secret: Look::Found(Some(leaf("CN=session-webhook", 80))),
-        definition: Look::Found(Definition {
+        secret: Observation::Found(Some(certificate("CN=session-webhook", 80))),
+        definition: Observation::Found(SessionDefinition {
             versions: vec!["v1".to_owned()],
             status_subresource: true,
             dialect: Some(Dialect::Gargantua),
         }),
-        accounts: Look::Found(accounts.iter().map(|name| Account { name: (*name).to_owned(), rights }).collect()),
-        rbac: Look::Found(shipped_rbac("backfill")),
-        api_clock: Some(Clock { there: now(), here: now() }),
+        accounts: Observation::Found(
+            accounts.iter().map(|name| HobbyFarmAccount { name: (*name).to_owned(), rights }).collect(),
+        ),
+        rbac: Observation::Found(shipped_rbac("backfill")),
+        api_clock: Some(ClockReading { remote: now(), local: now() }),
         probe: refusal(),
         now: now(),
     }
 }
 
+/// Labels of HobbyFarm's namespace, with the one that every namespace has.
+pub(crate) fn labels(more: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let own = ("kubernetes.io/metadata.name", "hobbyfarm-system");
+    more.iter().chain([&own]).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The API server's own guard, as the shipped manifests bind it.
+pub(crate) fn shipped_policy() -> [Observation<Value>; 2] {
+    let mut documents = manifest("components/policy/policy.yaml").into_iter().map(Observation::Found);
+    [documents.next().unwrap(), documents.next().unwrap()]
+}
+
 /// The checks that came to this.
-pub(crate) fn with_status(checks: &[Check], status: Status) -> Vec<Id> {
+pub(crate) fn with_status(checks: &[Check], status: Status) -> Vec<CheckId> {
     checks.iter().filter(|check| check.status == status).map(|check| check.id).collect()
 }
 
 /// One check.
-pub(crate) fn check(facts: &Facts, id: Id) -> Check {
-    examine(facts).into_iter().find(|check| check.id == id).unwrap()
+pub(crate) fn check(facts: &Facts, id: CheckId) -> Check {
+    run_checks(facts).into_iter().find(|check| check.id == id).unwrap()
 }

@@ -11,4 +11,4 @@
 
 mod facts;
 mod faults;
-mod pods;
+mod pod_settings;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::install::{self, NAMESPACE};
-use crate::managed::{addresses, kubeconfig};
+use crate::managed::addresses;
 use crate::process::{Process, eventually};
 use crate::verbs::accepts;
 use crate::world::World;
@@ -24,12 +24,17 @@ pub(crate) struct Replica {
 impl Replica {
     /// Starts it with these options.
     pub(crate) async fn start(world: &World, name: &str, options: &[&str]) -> Self {
+        Self::start_as(world, "session-webhook", name, options).await
+    }
+
+    /// The same with the token of another account of the webhook's namespace.
+    pub(crate) async fn start_as(world: &World, account: &str, name: &str, options: &[&str]) -> Self {
         let ops = addresses(1)[0];
         let folder = world.folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
         command
             .env_clear()
-            .env("KUBECONFIG", kubeconfig(world).await)
+            .env("KUBECONFIG", world.kubeconfig(NAMESPACE, account).await)
             .args(["serve", "--tls", "self-signed", "--log-format", "json", "--drain-delay", "0s"])
             .args(["--listen", "127.0.0.1:0", "--ops-listen", &ops.to_string()])
             .args(["--backfill-after", "1s"])

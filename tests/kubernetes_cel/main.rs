@@ -16,6 +16,8 @@
 
 mod apiserver;
 mod costs;
+mod keep_alive_reviews;
+mod keep_alives;
 mod objects;
 mod policy;
 mod webhooks;
@@ -38,10 +40,15 @@ use apiserver::ApiServer;
 /// A case, which panics when something is not as it should be.
 type Case = (&'static str, fn(&ApiServer));
 
-const ALL: [Case; 10] = [
+const ALL: [Case; 15] = [
     ("every_expression_compiles_and_passes_the_type_check", objects::every_expression_compiles),
     ("a_recorded_request_goes_to_one_validating_entry", webhooks::recorded_requests),
     ("a_generated_request_goes_to_one_validating_entry", webhooks::generated_requests),
+    ("a_recorded_request_that_is_spared_the_call_is_left_alone", keep_alives::recorded_requests),
+    ("a_generated_request_that_is_spared_the_call_is_left_alone", keep_alives::generated_requests),
+    ("no_request_makes_the_expression_of_keep_alives_fail", keep_alives::fuzzed_requests),
+    ("what_is_no_keep_alive_is_still_called_for", keep_alives::still_called),
+    ("a_mistake_in_the_expression_of_keep_alives_is_told", keep_alives::a_mistake_is_found),
     ("the_policy_decides_recorded_requests_as_the_webhook_does", policy::recorded_requests),
     ("the_policy_decides_generated_requests_as_the_webhook_does", policy::generated_requests),
     ("what_is_asked_every_day_costs_little", costs::every_day),

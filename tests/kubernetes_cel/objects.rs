@@ -8,6 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use session_webhook::core::policy_twin::admission_policy;
+use session_webhook::core::policy_twin::keep_alive::CONDITION;
 use session_webhook::core::settings::Settings;
 
 use crate::apiserver::ApiServer;
@@ -26,8 +27,24 @@ fn of_kind(path: &str, kind: &str) -> Value {
 }
 
 /// The shipped configuration of the validating webhook.
-pub fn webhooks() -> Value {
+fn shipped_webhooks() -> Value {
     of_kind("manifests/base/validating-webhook.yaml", "ValidatingWebhookConfiguration")
+}
+
+/// The shipped entries of both configurations.
+pub fn entries() -> Vec<Value> {
+    let mutating = of_kind("manifests/base/mutating-webhook.yaml", "MutatingWebhookConfiguration");
+    let entries = |configuration: &Value| configuration["webhooks"].as_array().unwrap().clone();
+    [entries(&mutating), entries(&shipped_webhooks())].concat()
+}
+
+/// The shipped configuration of the validating webhook, by writers alone: keep-alives are not spared the call.
+pub fn webhooks() -> Value {
+    let mut configuration = shipped_webhooks();
+    for entry in configuration["webhooks"].as_array_mut().unwrap() {
+        entry["matchConditions"].as_array_mut().unwrap().retain(|condition| condition["name"] != CONDITION);
+    }
+    configuration
 }
 
 /// The shipped policy.
@@ -54,6 +71,11 @@ pub fn policies() -> Vec<(Value, Settings)> {
 
 /// As many generated reviews, the same ones at each call.
 pub fn generated(count: usize) -> Vec<Value> {
+    generated_by(count, review)
+}
+
+/// The same of another kind.
+pub fn generated_by(count: usize, review: fn(&mut Choices<'_>) -> Value) -> Vec<Value> {
     let mut runner = TestRunner::deterministic();
     let choices = vec(any::<u8>(), 0..96);
     (0..count).map(|_| review(&mut Choices(&choices.new_tree(&mut runner).unwrap().current()))).collect()
@@ -77,7 +99,7 @@ pub fn check(server: &ApiServer, policy: &Value) -> Vec<Value> {
 
 pub fn every_expression_compiles(server: &ApiServer) {
     let sound = json!({"errors": [], "warnings": []});
-    assert_eq!(server.ask([&webhooks()])[0], sound);
+    assert_eq!(server.ask([&shipped_webhooks()])[0], sound);
     for (policy, settings) in policies() {
         for said in check(server, &policy) {
             assert_eq!(said, sound, "{settings:#?}");

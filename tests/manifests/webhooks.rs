@@ -5,9 +5,10 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 use session_webhook::core::admission::review::{GROUP, RESOURCE, STATUS};
 use session_webhook::core::installation::{
-    CONFIGURATION, ConfigurationKind, ENTRIES, OPERATIONS, RESOURCES, SERVICE, WebhookEntry, Writers, entry,
+    CONFIGURATION, ConfigurationKind, ENTRIES, OPERATIONS, RESOURCES, SCOPE, SERVICE, WebhookEntry, Writers, entry,
     match_expression, users,
 };
+use session_webhook::core::policy_twin::keep_alive;
 use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::AccountPattern;
 
@@ -82,7 +83,7 @@ fn every_entry_is_about_writing_sessions_and_about_nothing_else() {
             "apiVersions": ["*"],
             "operations": OPERATIONS,
             "resources": RESOURCES,
-            "scope": "Namespaced",
+            "scope": SCOPE,
         });
         assert_eq!(webhook["rules"], json!([rule]), "{}: anything beside Sessions could stop a cluster", entry.name);
     }
@@ -96,7 +97,7 @@ fn an_outage_locks_out_everybody_but_hobbyfarm_and_a_missed_repair_refuses_nobod
         [
             (ConfigurationKind::Mutating, Writers::All, "Ignore"),
             (ConfigurationKind::Validating, Writers::Others, "Fail"),
-            (ConfigurationKind::Validating, Writers::HobbyFarm, "Ignore"),
+            (ConfigurationKind::Validating, Writers::HobbyFarmAndGarbageCollectors, "Ignore"),
         ]
     );
     for (entry, webhook) in entries() {
@@ -106,19 +107,46 @@ fn an_outage_locks_out_everybody_but_hobbyfarm_and_a_missed_repair_refuses_nobod
     assert_eq!(webhook(ENTRIES[0].name)["reinvocationPolicy"], "IfNeeded");
 }
 
+/// The expressions without white space: YAML folds lines, and a list has an entry a line.
+fn words(expression: &str) -> String {
+    expression.split_whitespace().collect()
+}
+
 #[test]
-fn the_entries_split_the_writers_without_a_gap() {
+fn the_entries_split_the_writers_without_a_gap_and_spare_keep_alives_where_failures_are_ignored() {
     let accounts: Vec<AccountPattern> = accounts().iter().map(|account| account.parse().unwrap()).collect();
     let users = users(&accounts).expect("the shipped accounts are exact");
     for (entry, webhook) in entries() {
         let conditions = webhook["matchConditions"].as_array().map_or(&[][..], Vec::as_slice);
-        let expressions: Vec<_> =
-            conditions.iter().map(|condition| condition["expression"].as_str().unwrap()).collect();
-        let expected = match_expression(entry.writers, &users);
-        // YAML folds each line of the list into a space.
-        let expected: Vec<_> = expected.iter().map(|expression| expression.replace(" in [", " in [ ")).collect();
-        assert_eq!(expressions, expected, "{}: the same accounts as in config.yaml", entry.name);
+        let text = |condition: &Value, key: &str| condition[key].as_str().unwrap().to_owned();
+        let (of_keep_alives, of_writers): (Vec<_>, Vec<_>) =
+            conditions.iter().partition(|condition| condition["name"] == keep_alive::CONDITION);
+        let of_writers: Vec<_> = of_writers.iter().map(|condition| words(&text(condition, "expression"))).collect();
+        let expected: Vec<_> = match_expression(entry.writers, &users).iter().map(|text| words(text)).collect();
+        assert_eq!(of_writers, expected, "{}: the same accounts as in config.yaml", entry.name);
+        let of_keep_alives: Vec<_> = of_keep_alives.iter().map(|condition| text(condition, "expression")).collect();
+        let expected: Vec<_> = entry.spares_keep_alives.then(|| keep_alive::expression(&users)).into_iter().collect();
+        assert_eq!(of_keep_alives, expected, "{}", entry.name);
+        assert!(!entry.spares_keep_alives || entry.failure_policy == "Ignore", "{}", entry.name);
     }
+}
+
+#[test]
+fn keep_alives_are_called_for_with_the_component_and_nothing_else_changes() {
+    let copy = copy_of_the_manifests();
+    let folder = copy.path().join("manifests/called");
+    std::fs::create_dir(&folder).unwrap();
+    let kustomization = "resources: [../base]\ncomponents: [../components/call-for-keep-alives]\n";
+    std::fs::write(folder.join("kustomization.yaml"), kustomization).unwrap();
+    let mut expected = webhooks(&kustomize("manifests/base"));
+    for webhook in &mut expected {
+        let Some(conditions) = webhook["matchConditions"].as_array_mut() else { continue };
+        conditions.retain(|condition| condition["name"] != keep_alive::CONDITION);
+        if conditions.is_empty() {
+            webhook.as_object_mut().unwrap().remove("matchConditions");
+        }
+    }
+    assert_eq!(webhooks(&kustomize_path(&folder)), expected);
 }
 
 #[test]
@@ -140,8 +168,8 @@ fn nothing_is_left_for_the_api_server_to_default() {
         let name = webhook["name"].as_str().unwrap();
         assert_eq!(webhook["admissionReviewVersions"], json!(["v1"]), "{name}");
         assert_eq!(webhook["matchPolicy"], "Equivalent", "{name}");
-        assert_eq!(webhook["namespaceSelector"], json!({}), "{name}: no namespace is exempt");
-        assert_eq!(webhook["objectSelector"], json!({}), "{name}: no object is exempt");
+        // Nothing is exempt by default; AKS owns the field where it wants to, and a value of ours would fight it.
+        assert_eq!((webhook.get("namespaceSelector"), webhook.get("objectSelector")), (None, None), "{name}");
         assert_eq!(webhook["sideEffects"], "None", "{name}: or --dry-run=server would fail");
         for key in ["failurePolicy", "timeoutSeconds", "rules"] {
             assert!(webhook.get(key).is_some(), "{name}: {key}");
@@ -180,8 +208,11 @@ fn older_servers_get_the_strict_entry_for_everybody() {
     let rendered = kustomize_path(&folder);
     assert_eq!(rendered.of_kind("PodDisruptionBudget").next().unwrap()["apiVersion"], "policy/v1beta1");
     let mut strict = webhook("validate.session-webhook.hobbyfarm.io");
-    strict.as_object_mut().unwrap().remove("matchConditions");
-    assert_eq!(webhooks(&rendered), [webhook("mutate.session-webhook.hobbyfarm.io"), strict]);
+    let mut mutating = webhook("mutate.session-webhook.hobbyfarm.io");
+    for entry in [&mut mutating, &mut strict] {
+        entry.as_object_mut().unwrap().remove("matchConditions");
+    }
+    assert_eq!(webhooks(&rendered), [mutating, strict]);
 }
 
 const OLD: &str = "

@@ -8,18 +8,18 @@ use serde_json::{Map, Value, json};
 pub struct Choices<'a>(pub &'a [u8]);
 
 impl Choices<'_> {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         let Some((byte, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         usize::from(*byte) % bound
     }
 
-    fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
+    pub fn one_of<T: Clone>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())].clone()
     }
 
     /// Once in `times`.
-    fn rarely(&mut self, times: usize) -> bool {
+    pub fn rarely(&mut self, times: usize) -> bool {
         self.below(times) == times - 1
     }
 }

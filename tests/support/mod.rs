@@ -3,10 +3,9 @@
 
 pub mod certificates;
 pub mod client;
-pub mod http2;
 pub mod program;
 pub mod recorded;
-pub mod running;
+pub mod test_server;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -29,8 +29,10 @@ app.kubernetes.io/name: {{ include "session-webhook.name" . }}
 
 {{- define "session-webhook.image" -}}
 {{- with .Values.image }}
-{{- if .digest }}
-{{- printf "%s%s@%s" .repository (.tag | empty | ternary "" (printf ":%s" .tag)) .digest }}
+{{- if and .digest .tag }}
+{{- fail "image.tag and image.digest name two images: set one of them" }}
+{{- else if .digest }}
+{{- printf "%s@%s" .repository .digest }}
 {{- else }}
 {{- printf "%s:%s" .repository (.tag | default $.Chart.AppVersion) }}
 {{- end }}
@@ -65,13 +67,49 @@ tolerations:
 {{ end }}
 {{- end }}
 
-{{/* A CEL expression: the writer is HobbyFarm. */}}
-{{- define "session-webhook.is-hobbyfarm" -}}
+{{/* A CEL expression: the writer is HobbyFarm, or a controller that collects garbage. */}}
+{{- define "session-webhook.goes-on" -}}
 {{- $users := list }}
 {{- range include "session-webhook.accounts" . | trim | splitList "\n" }}
 {{- $users = replace "/" ":" . | printf "'system:serviceaccount:%s'" | append $users }}
 {{- end }}
+{{- range list "generic-garbage-collector" "namespace-controller" }}
+{{- $users = printf "'system:serviceaccount:kube-system:%s'" . | append $users }}
+{{- end }}
 {{- join ", " $users | printf "has(request.userInfo.uid) && request.userInfo.username in [ %s]" }}
+{{- " || request.userInfo.username == 'system:kube-controller-manager'" }}
+{{- end }}
+
+{{/* A CEL expression: the write is no keep-alive of HobbyFarm's, so that the webhook is called. */}}
+{{- define "session-webhook.not-a-keep-alive" -}}
+{{- $users := list }}
+{{- range include "session-webhook.accounts" . | trim | splitList "\n" }}
+{{- $users = replace "/" ":" . | printf "'system:serviceaccount:%s'" | append $users }}
+{{- end -}}
+!(request.operation == 'UPDATE' && has(request.subResource) && request.subResource == 'status' &&
+request.kind.version == 'v1' &&
+has(request.userInfo.uid) && request.userInfo.username in [
+{{ join ",\n" $users }}] &&
+[object, oldObject].all(o, has(o.spec) && type(o.spec) == map && o.spec == object.spec &&
+has(o.spec.vm_claim) && type(o.spec.vm_claim) == list &&
+has(o.status) && type(o.status) == map && has(o.status.end_time) && has(o.status.start_time) &&
+o.status == {'end_time': o.status.end_time, 'start_time': object.status.start_time,
+'active': dyn(true), 'paused': dyn(false), 'finished': dyn(false), 'paused_time': dyn('')} &&
+[o.status.start_time, o.status.end_time].all(t, type(t) == string && size(t) == 28 && t.matches(
+r'^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ((Jan|Mar|May|Jul|Aug|Oct|Dec) ( [1-9]|[12]\d|3[01])|(Apr|Jun|Sep|Nov) ( [1-9]|[12]\d|30)|Feb ( [1-9]|1\d|2[0-8])) ([01]\d|2[0-3])(:[0-5]\d){2} UTC 20\d\d$')) &&
+o.status.end_time.startsWith(object.status.end_time.substring(0, 11)) &&
+o.status.end_time.endsWith(object.status.end_time.substring(20)) &&
+o.status.end_time <= object.status.end_time))
+{{- end }}
+
+{{/* The match condition that spares keep-alives the call, where it is wanted and the server keeps it. */}}
+{{- define "session-webhook.keep-alive-condition" -}}
+{{- $documented := eq (get .Values.config "dialect" | default "auto") "documented" }}
+{{- if and (include "session-webhook.splits" .) .Values.matchConditions.keepAlives (not $documented) -}}
+- name: write-is-not-a-keep-alive
+  expression: |-
+    {{- include "session-webhook.not-a-keep-alive" . | nindent 4 }}
+{{- end }}
 {{- end }}
 
 {{/* Not empty where the server keeps matchConditions. */}}
@@ -91,6 +129,61 @@ tolerations:
 {{- printf "mode %s refuses nobody, but webhooks.failurePolicy %s would while no replica answers: leave it at auto" .Values.mode $wanted | fail }}
 {{- else }}
 {{- $wanted }}
+{{- end }}
+{{- end }}
+
+{{/* Options that other values decide, or that other objects rely on. */}}
+{{- define "session-webhook.decided" -}}
+audit-interval backfill backfill-after backfill-lease backfill-unparsable break-glass-group break-glass-user config listen mode ops-listen own-service-account service-account tls tls-secret tls-service watch-namespace webhook-configuration
+{{- end }}
+
+{{/* An option in extraArgs or extraEnv would win over the value that sets it, behind its back. */}}
+{{- define "session-webhook.refuse-repetition" -}}
+{{- $taken := concat (include "session-webhook.decided" . | splitList " ") (keys .Values.config) }}
+{{- range .Values.extraArgs }}
+{{- $option := regexFind "^--[^= ]*" . | trimPrefix "--" }}
+{{- if has $option $taken }}
+{{- printf "extraArgs: --%s is set by another value already: change that one (config, mode, backfill, …)" $option | fail }}
+{{- end }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- $option := .name | trimPrefix "SESSION_WEBHOOK_" | lower | replace "_" "-" }}
+{{- if or (eq .name "POD_NAMESPACE") (and (hasPrefix "SESSION_WEBHOOK_" .name) (has $option $taken)) }}
+{{- printf "extraEnv: %s is set by the chart already: change the value behind it (config, mode, backfill, …)" .name | fail }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Milliseconds of a duration such as 1m30s, as the program reads it. */}}
+{{- define "session-webhook.milliseconds" -}}
+{{- $units := dict "h" 3600000 "m" 60000 "s" 1000 "ms" 1 }}
+{{- $sum := 0.0 }}
+{{- range regexFindAll "[0-9]+([.][0-9]+)?(h|ms|m|s)" (toString .) -1 }}
+{{- $unit := regexFind "[a-z]+" . }}
+{{- $sum = addf $sum (mulf (trimSuffix $unit . | float64) (get $units $unit)) }}
+{{- end }}
+{{- int64 $sum }}
+{{- end }}
+
+{{- define "session-webhook.refuse-short-grace-period" -}}
+{{- $delay := dig "drain-delay" "10s" .Values.config | include "session-webhook.milliseconds" | int64 }}
+{{- $drain := dig "drain-timeout" "15s" .Values.config | include "session-webhook.milliseconds" | int64 }}
+{{- if ge (add $delay $drain) (mul 1000 (int64 .Values.terminationGracePeriodSeconds)) }}
+{{- printf "terminationGracePeriodSeconds %v is not longer than drain-delay and drain-timeout together (%v ms): requests in flight would be cut" .Values.terminationGracePeriodSeconds (add $delay $drain) | fail }}
+{{- end }}
+{{- end }}
+
+{{/* How often and how a monitor asks. */}}
+{{- define "session-webhook.endpoint" -}}
+port: ops
+path: /metrics
+interval: {{ .Values.metrics.interval }}
+{{- with .Values.metrics.scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with .Values.metrics.relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

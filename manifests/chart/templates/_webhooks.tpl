@@ -16,7 +16,8 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What all entries have in common. Every field that the API server would default is spelled out. */}}
+{{/* What all entries have in common. Every field that the API server would default is spelled out, but
+for the selectors: AKS writes one of its own, and a server-side apply of ours would conflict with it. */}}
 {{- define "session-webhook.webhook-entry" -}}
 admissionReviewVersions:
   - v1
@@ -42,15 +43,12 @@ rules:
     resources:
       - sessions
       - sessions/status
-    scope: Namespaced
+    scope: "*"
 matchPolicy: Equivalent
 {{- with .root.Values.webhooks.namespaceSelector }}
 namespaceSelector:
   {{- toYaml . | nindent 2 }}
-{{- else }}
-namespaceSelector: {}
 {{- end }}
-objectSelector: {}
 sideEffects: None
 {{- end }}
 
@@ -62,15 +60,21 @@ metadata:
 webhooks:
   - name: mutate.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/mutate") | nindent 4 }}
+    {{- with include "session-webhook.keep-alive-condition" .root }}
+    matchConditions:
+      # a keep-alive moves end_time and nothing else; on all doubt the webhook is called
+      {{- . | nindent 6 }}
+    {{- end }}
     # a repair that is missed must not stop a lesson: validation stands behind it
     failurePolicy: Ignore
     reinvocationPolicy: IfNeeded
-    timeoutSeconds: 2
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.mutate }}
 {{- end }}
 
 {{/*
 One check, registered twice, because the two kinds of writers want opposite things when no replica answers: everybody else
-stays locked out (Fail), and HobbyFarm goes on (Ignore), or lessons would end at the next missed keep-alive. Without
+stays locked out (Fail), and HobbyFarm goes on (Ignore), or lessons would end at the next missed keep-alive, and so do the
+controllers that collect garbage, or what is deleted in the foreground, or with its owner, would wait. Without
 matchConditions the second entry would say nothing that the first does not say more strictly.
 */}}
 {{- define "session-webhook.validating" -}}
@@ -85,18 +89,22 @@ webhooks:
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
     {{- if $splits }}
     matchConditions:
-      - name: writer-is-not-hobbyfarm
-        expression: {{ include "session-webhook.is-hobbyfarm" .root | printf "!(%s)" | quote }}
+      - name: writer-waits-for-an-answer
+        expression: {{ include "session-webhook.goes-on" .root | printf "!(%s)" | quote }}
     {{- end }}
     failurePolicy: {{ eq $policy "open" | ternary "Ignore" "Fail" }}
-    timeoutSeconds: 3
+    timeoutSeconds: {{ .root.Values.webhooks.timeoutSeconds.validate }}
   {{- if $splits }}
   - name: validate-hobbyfarm.session-webhook.hobbyfarm.io
     {{- include "session-webhook.webhook-entry" (dict "root" .root "path" "/validate") | nindent 4 }}
     matchConditions:
-      - name: writer-is-hobbyfarm
-        expression: {{ include "session-webhook.is-hobbyfarm" .root | quote }}
+      - name: writer-goes-on
+        expression: {{ include "session-webhook.goes-on" .root | quote }}
+      {{- with include "session-webhook.keep-alive-condition" .root }}
+      {{- . | nindent 6 }}
+      {{- end }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
-    timeoutSeconds: 3
+    {{- $timeouts := .root.Values.webhooks.timeoutSeconds }}
+    timeoutSeconds: {{ eq $policy "closed" | ternary $timeouts.validate $timeouts.validateHobbyFarm }}
   {{- end }}
 {{- end }}

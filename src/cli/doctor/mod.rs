@@ -1,7 +1,7 @@
 //! `doctor`: whether the installation in a cluster is sound.
 
-mod pod;
 mod report;
+mod serve_settings;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -12,16 +12,17 @@ use axum::http::Uri;
 use clap::{Args, ValueEnum};
 use tokio::time::timeout_at;
 
+use self::serve_settings::read_serve_settings;
 use super::cluster::{ClusterArgs, Outcome, attempt};
 use super::fail;
 use crate::cluster::client::{connect, describe};
-use crate::cluster::doctor::{Standpoint, gather};
+use crate::cluster::doctor::{Vantage, gather};
 use crate::config::{Environment, HumanDuration, object_name};
-use crate::core::doctor::{Check, Names, Status, examine};
+use crate::core::doctor::{Check, InstallationNames, Status, run_checks};
 use crate::core::installation::CONFIGURATION;
 use crate::server::clock;
 
-/// Between two looks of `--wait`.
+/// Between two rounds of `--wait`.
 const PAUSE: Duration = Duration::from_secs(2);
 /// A round of `--wait` that begins just before the end has this time.
 const LAST_ROUND: Duration = Duration::from_secs(2);
@@ -51,7 +52,7 @@ pub(super) struct Doctor {
     #[arg(long, short, env = "SESSION_WEBHOOK_OUTPUT", hide_env_values = true, value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Look again until nothing is broken, for so long at most
+    /// Observation again until nothing is broken, for so long at most
     #[arg(long, env = "SESSION_WEBHOOK_WAIT", hide_env_values = true, value_name = "DURATION")]
     wait: Option<HumanDuration>,
 
@@ -84,13 +85,14 @@ enum Output {
 }
 
 impl Doctor {
-    /// Looks, tells, and says by the exit code how it went.
+    /// Runs the checks and prints them; the exit code says how it went.
     pub(super) fn run(self, environment: Environment<'_>) -> ExitCode {
         let variable = |name: &str| environment(name).and_then(|value| value.into_string().ok());
-        let own = OwnServer { host: variable("KUBERNETES_SERVICE_HOST"), port: variable("KUBERNETES_SERVICE_PORT") };
+        let in_cluster =
+            InClusterServer { host: variable("KUBERNETES_SERVICE_HOST"), port: variable("KUBERNETES_SERVICE_PORT") };
         let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
         let result = runtime.and_then(|runtime| {
-            let result = runtime.block_on(self.look(own));
+            let result = runtime.block_on(self.check(in_cluster));
             // An exec plugin may still be waiting for somebody.
             runtime.shutdown_background();
             result
@@ -104,15 +106,15 @@ impl Doctor {
         }
     }
 
-    async fn look(self, own: OwnServer) -> Result<Outcome> {
+    async fn check(self, in_cluster: InClusterServer) -> Result<Outcome> {
         let Self { output, wait, namespace, tls_service, webhook_configuration, cluster } = self;
-        let names = Names { configuration: webhook_configuration, namespace, service: tls_service };
+        let names = InstallationNames { configuration: webhook_configuration, namespace, service: tls_service };
         let server = connect(&cluster.options()).await?;
-        let standpoint = own.standpoint(&server.address);
+        let vantage = in_cluster.vantage(&server.address);
         let end = wait.map(|wait| Instant::now() + wait.unsigned());
         let mut progress = Progress::new();
         let checks = loop {
-            let facts = gather(&server.client, names.clone(), standpoint, &pod::read, clock);
+            let facts = gather(&server.client, names.clone(), vantage, &read_serve_settings, clock);
             // With --wait the API server may be away for as long as that.
             let facts = match end {
                 None => attempt(&server, facts).await?.map_err(|error| describe(&error)),
@@ -124,48 +126,48 @@ impl Doctor {
             let over = end.is_none_or(|end| Instant::now() >= end);
             match facts {
                 Ok(facts) => {
-                    let checks = examine(&facts);
+                    let checks = run_checks(&facts);
                     if over || outcome(&checks) == Outcome::NothingFound {
                         break checks;
                     }
-                    progress.waits_for(&checks);
+                    progress.show_failing(&checks);
                 }
                 Err(error) if over => return Err(anyhow!(error).context("cannot ask the API server")),
-                Err(_) => progress.tell("waiting for the API server"),
+                Err(_) => progress.show("waiting for the API server"),
             }
             tokio::time::sleep(PAUSE).await;
         };
         progress.clear();
         let outcome = outcome(&checks);
-        let told = match output {
+        let written = match output {
             Output::Text => report::text(&mut anstream::stdout().lock(), &checks),
             Output::Json => report::json(&mut std::io::stdout().lock(), &checks),
         };
-        match told {
+        match written {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(outcome),
-            told => told.map(|()| outcome).context("standard output"),
+            written => written.map(|()| outcome).context("standard output"),
         }
     }
 }
 
 /// The API server of the cluster that this runs in, as each pod is told.
-struct OwnServer {
+struct InClusterServer {
     host: Option<String>,
     port: Option<String>,
 }
 
-impl OwnServer {
-    /// Whether this runs in a pod of the cluster that is looked at. A pod may look at another cluster as well.
-    fn standpoint(&self, server: &Uri) -> Standpoint {
-        let Some(own) = &self.host else { return Standpoint::Outside };
+impl InClusterServer {
+    /// Whether this runs in a pod of the cluster that is checked. A pod may check another cluster as well.
+    fn vantage(&self, server: &Uri) -> Vantage {
+        let Some(own) = &self.host else { return Vantage::Outside };
         let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = server.port_u16().unwrap_or(443).to_string();
         let by_address = host == own && self.port.as_ref().is_none_or(|own| *own == port);
-        if by_address || host == "kubernetes.default.svc" { Standpoint::Inside } else { Standpoint::Outside }
+        if by_address || host == "kubernetes.default.svc" { Vantage::Inside } else { Vantage::Outside }
     }
 }
 
-/// The worst of it: what could not be looked at may be worse than what was found.
+/// The worst of the checks: what could not be read may be worse than what was found.
 fn outcome(checks: &[Check]) -> Outcome {
     let of = |check: &Check| match check.status {
         Status::Sound | Status::Questionable | Status::Skipped => Outcome::NothingFound,
@@ -175,7 +177,7 @@ fn outcome(checks: &[Check]) -> Outcome {
     checks.iter().map(of).max().unwrap_or(Outcome::Incomplete)
 }
 
-/// One line on the terminal, which is written over.
+/// One line on the terminal, which each update overwrites.
 struct Progress {
     terminal: bool,
 }
@@ -185,13 +187,13 @@ impl Progress {
         Self { terminal: std::io::stderr().is_terminal() }
     }
 
-    fn waits_for(&self, checks: &[Check]) {
+    fn show_failing(&self, checks: &[Check]) {
         let broken = checks.iter().filter(|check| matches!(check.status, Status::Faulty | Status::Unknown));
         let names: Vec<_> = broken.map(|check| check.id.name()).collect();
-        self.tell(&format!("waiting for {}", names.join(", ")));
+        self.show(&format!("waiting for {}", names.join(", ")));
     }
 
-    fn tell(&self, text: &str) {
+    fn show(&self, text: &str) {
         if self.terminal {
             // Nothing to be done when the terminal is gone.
             drop(write!(std::io::stderr(), "\r\u{1b}[K{text}"));
@@ -199,7 +201,7 @@ impl Progress {
     }
 
     fn clear(&mut self) {
-        self.tell("");
+        self.show("");
     }
 }
 
@@ -207,21 +209,21 @@ impl Progress {
 mod tests {
     use rstest::rstest;
 
-    use super::{OwnServer, Standpoint};
+    use super::{InClusterServer, Vantage};
 
     #[rstest]
-    #[case::by_name(Some("10.0.0.1"), "https://kubernetes.default.svc/", Standpoint::Inside)]
-    #[case::by_address(Some("10.0.0.1"), "https://10.0.0.1:443", Standpoint::Inside)]
-    #[case::ipv6(Some("fd00::1"), "https://[fd00::1]", Standpoint::Inside)]
-    #[case::another_cluster(Some("10.0.0.1"), "https://staging.example:6443", Standpoint::Outside)]
-    #[case::another_port(Some("10.0.0.1"), "https://10.0.0.1:6443", Standpoint::Outside)]
-    #[case::no_pod(None, "https://10.0.0.1:443", Standpoint::Outside)]
+    #[case::by_name(Some("10.0.0.1"), "https://kubernetes.default.svc/", Vantage::Inside)]
+    #[case::by_address(Some("10.0.0.1"), "https://10.0.0.1:443", Vantage::Inside)]
+    #[case::ipv6(Some("fd00::1"), "https://[fd00::1]", Vantage::Inside)]
+    #[case::another_cluster(Some("10.0.0.1"), "https://staging.example:6443", Vantage::Outside)]
+    #[case::another_port(Some("10.0.0.1"), "https://10.0.0.1:6443", Vantage::Outside)]
+    #[case::no_pod(None, "https://10.0.0.1:443", Vantage::Outside)]
     fn a_pod_is_inside_of_its_own_cluster_alone(
         #[case] host: Option<&str>,
         #[case] server: &str,
-        #[case] expected: Standpoint,
+        #[case] expected: Vantage,
     ) {
-        let own = OwnServer { host: host.map(str::to_owned), port: Some("443".to_owned()) };
-        assert_eq!(own.standpoint(&server.parse().unwrap()), expected);
+        let in_cluster = InClusterServer { host: host.map(str::to_owned), port: Some("443".to_owned()) };
+        assert_eq!(in_cluster.vantage(&server.parse().unwrap()), expected);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::core::admission::review::{GROUP, RESOURCE, STATUS};
+use crate::core::admission::review::{GROUP, RESOURCE, STATUS, VERSION};
 use crate::core::requester::Requester;
 
 /// Options that build the review instead of reading one.
@@ -67,16 +67,20 @@ impl BuildArgs {
         };
         let object = object(session)?;
         let old = self.old.as_deref().map(self::object).transpose()?;
+        let version = object.get("apiVersion").and_then(Value::as_str).and_then(|both| both.split_once('/'));
+        let version = version.map_or(VERSION, |(_, version)| version);
+        // One that an API server has stored, but in no namespace, has none; one that is yet to be created gets kubectl's default.
+        let default = object.pointer("/metadata/uid").is_none().then(|| json!("default"));
         let review = json!({
             "apiVersion": "admission.k8s.io/v1",
             "kind": "AdmissionReview",
             "request": {
                 "uid": "00000000-0000-0000-0000-000000000000",
-                "kind": {"group": GROUP, "version": "v1", "kind": "Session"},
-                "resource": {"group": GROUP, "version": "v1", "resource": RESOURCE},
+                "kind": {"group": GROUP, "version": version, "kind": "Session"},
+                "resource": {"group": GROUP, "version": version, "resource": RESOURCE},
                 "subResource": self.subresource,
                 "name": object.pointer("/metadata/name"),
-                "namespace": object.pointer("/metadata/namespace").unwrap_or(&json!("default")),
+                "namespace": object.pointer("/metadata/namespace").or(default.as_ref()),
                 "operation": operation,
                 "userInfo": self.user_info(user),
                 "object": object,
@@ -105,12 +109,18 @@ impl BuildArgs {
 fn object(file: &Path) -> Result<Value> {
     let name = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(name)?;
-    let object: Value = serde_saphyr::from_str_with_options(&text, without_quotes()).with_context(name)?;
+    let object: Value = serde_saphyr::from_str(&text).map_err(|error| no_yaml(&error)).with_context(name)?;
     let kind = object.get("kind").and_then(Value::as_str);
     if !object.is_object() || kind.is_some_and(|kind| kind != "Session") {
         bail!("{}: expected one Session, as `kubectl get session NAME -o yaml` prints it", name());
     }
     Ok(object)
+}
+
+/// What is wrong with the text, by its place alone: the parser shows the lines around it, in which an access code may stand.
+fn no_yaml(error: &serde_saphyr::Error) -> Error {
+    let place = error.location().map(|place| format!("line {} column {}: ", place.line(), place.column()));
+    anyhow!("{}no YAML that can be read", place.unwrap_or_default())
 }
 
 /// The reviews in `bytes`: JSON documents one after the other, or YAML documents. One that cannot be read is an error of
@@ -136,11 +146,6 @@ fn json_documents(bytes: &[u8]) -> Vec<Result<Vec<u8>>> {
 fn yaml_documents(bytes: &[u8]) -> Result<Vec<Result<Vec<u8>>>> {
     let text = std::str::from_utf8(bytes).context("neither JSON nor YAML: the input is no UTF-8")?;
     let documents: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(text, without_quotes()).context("neither JSON nor YAML")?;
+        serde_saphyr::from_multiple(text).map_err(|error| no_yaml(&error)).context("neither JSON nor YAML")?;
     Ok(documents.into_iter().map(|document| Ok(serde_json::to_vec(&document)?)).collect())
-}
-
-/// An error says where it is, and quotes no line: there are access codes in Sessions.
-fn without_quotes() -> serde_saphyr::Options {
-    serde_saphyr::options! { with_snippet: false }
 }

@@ -3,6 +3,7 @@
 mod input;
 mod report;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,16 +12,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use self::input::BuildArgs;
 use super::fail;
 use crate::config::{ConfigArg, PolicyArgs};
 use crate::core::admission::decision::Decision;
-use crate::core::admission::patch::patch;
 use crate::core::admission::policy::Policy;
 use crate::core::admission::response::respond;
-use crate::core::admission::review::{Object, Review, ReviewError, Webhook, object};
+use crate::core::admission::review::{Object, Review, ReviewError, STATUS, Webhook, raw_object};
 use crate::core::text::{quote, sanitize_line};
 use crate::server::clock;
 
@@ -133,19 +133,24 @@ fn run(args: ReviewArgs, mut stdin: impl Read, mut stdout: impl Write, mut stder
 /// A decision, what it was made of, and what the server would send.
 struct Answered {
     subject: String,
-    object: Value,
+    /// The object's status before and after the repairs, for a person; empty where there is none.
+    status: [String; 2],
     decision: Decision,
     response: Vec<u8>,
 }
 
 fn answer(policy: &Policy, webhook: Option<Webhook>, body: &[u8], now: Timestamp) -> Result<Answered, ReviewError> {
     let review = Review::parse(body)?;
-    let object = object(body)?;
+    let object = raw_object(body)?;
     let decision = match webhook {
         Some(webhook) => policy.decide(webhook, &review, now)?,
-        None => mutate_and_validate(policy, &review, &object, now)?,
+        None => mutate_and_validate(policy, &review, object, now)?,
     };
-    Ok(Answered { response: respond(&review, &decision), subject: subject(&review), object, decision })
+    let status = match object.filter(|_| !decision.edits.is_empty()) {
+        Some(object) => [status(object), status(&repaired(object, &decision)?)],
+        None => Default::default(),
+    };
+    Ok(Answered { response: respond(&review, &decision), subject: subject(&review), status, decision })
 }
 
 /// Who does what to which object.
@@ -159,14 +164,14 @@ fn subject(review: &Review<'_>) -> String {
 fn mutate_and_validate(
     policy: &Policy,
     review: &Review<'_>,
-    object: &Value,
+    object: Option<&RawValue>,
     now: Timestamp,
 ) -> Result<Decision, ReviewError> {
     let mutated = policy.decide(Webhook::Mutate, review, now)?;
-    if mutated.edits.is_empty() {
+    let Some(object) = object.filter(|_| !mutated.edits.is_empty()) else {
         return policy.decide(Webhook::Validate, review, now);
-    }
-    let object = serde_json::value::to_raw_value(&repaired(object, &mutated))?;
+    };
+    let object = repaired(object, &mutated)?;
     let repaired = Review { object: Some(Object::Raw(&object)), ..review.clone() };
     let mut decision = policy.decide(Webhook::Validate, &repaired, now)?;
     decision.warnings.splice(0..0, mutated.warnings);
@@ -178,14 +183,31 @@ fn mutate_and_validate(
     Ok(decision)
 }
 
-/// The object with the repairs made.
-fn repaired(object: &Value, decision: &Decision) -> Value {
-    let mut repaired = object.clone();
-    // The core's patches apply; should one not, the object is shown as it was.
-    match json_patch::patch(&mut repaired, &patch(&decision.edits, decision.status_is_missing)) {
-        Ok(()) => repaired,
-        Err(_) => object.clone(),
+/// The members of an object, raw: what the server reads at any depth is shown at any depth.
+type Members = BTreeMap<String, Box<RawValue>>;
+
+/// The object with the repairs made, as the API server's patch makes them.
+fn repaired(object: &RawValue, decision: &Decision) -> serde_json::Result<Box<RawValue>> {
+    let mut members: Members = serde_json::from_str(object.get())?;
+    let mut status: Members = match members.get(STATUS) {
+        Some(status) if !decision.status_is_missing => serde_json::from_str(status.get())?,
+        _ => Members::new(),
+    };
+    for edit in &decision.edits {
+        status.insert(edit.field.key().to_owned(), to_raw_value(&edit.value)?);
     }
+    members.insert(STATUS.to_owned(), to_raw_value(&status)?);
+    to_raw_value(&members)
+}
+
+/// The status of an object, a field a line.
+fn status(object: &RawValue) -> String {
+    let status = || {
+        let members: Members = serde_json::from_str(object.get()).ok()?;
+        let status: Members = serde_json::from_str(members.get(STATUS)?.get()).ok()?;
+        serde_json::to_string_pretty(&status).ok()
+    };
+    status().unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell reads the file that it is given")]

@@ -3,12 +3,12 @@
 use std::io::{Result, Write};
 
 use anstyle::{AnsiColor, Style};
-use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::{Answered, repaired};
+use super::Answered;
 use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::core::admission::decision::Verdict;
+use crate::core::settings::Mode;
 
 const ADDED: Style = AnsiColor::Green.on_default();
 const REMOVED: Style = AnsiColor::Red.on_default();
@@ -23,8 +23,12 @@ pub(super) fn write(out: &mut impl Write, answered: &Answered) -> Result<()> {
     };
     writeln!(out, "{style}{verdict}{style:#}: {}", answered.subject)?;
     writeln!(out, "  rule {}: {}", decision.rule, decision.rule.description())?;
-    if let Verdict::Deny(refusal) = &decision.verdict {
-        writeln!(out, "  {}", refusal.message)?;
+    match &decision.verdict {
+        // The warnings of this mode say all that is said here.
+        Verdict::Deny(_) if decision.mode == Mode::Warn => {}
+        Verdict::Deny(denial) if denial.causes.is_empty() => writeln!(out, "  {}", denial.message)?,
+        Verdict::Deny(denial) => denial.causes.iter().try_for_each(|cause| writeln!(out, "  {cause}"))?,
+        Verdict::Allow => {}
     }
     for warning in &decision.warnings {
         writeln!(out, "  {ODD}warning{ODD:#}: {warning}")?;
@@ -33,11 +37,8 @@ pub(super) fn write(out: &mut impl Write, answered: &Answered) -> Result<()> {
         return Ok(());
     }
     writeln!(out, "  status would change:")?;
-    diff(out, &status(&answered.object), &status(&repaired(&answered.object, decision)))
-}
-
-fn status(object: &Value) -> String {
-    object.get("status").and_then(|status| serde_json::to_string_pretty(status).ok()).unwrap_or_default()
+    let [before, after] = &answered.status;
+    diff(out, before, after)
 }
 
 fn diff(out: &mut impl Write, before: &str, after: &str) -> Result<()> {

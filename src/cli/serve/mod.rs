@@ -1,6 +1,7 @@
 //! `serve`: the webhook server.
 
 mod controllers;
+mod memory;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,14 +17,14 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    self, BackfillArgs, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs, ServeArgs,
-    TlsArgs, TlsMode,
+    self, BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs,
+    ServeArgs, TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
 use crate::server::router::App;
 use crate::server::tls::{Offer, PairFiles, SelfSigned, self_signed};
-use crate::server::{Config, Server, TlsSource, clock};
+use crate::server::{Config, Limits, Server, TlsSource, clock};
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
@@ -78,7 +79,7 @@ impl Serve {
             Ok(checked) => checked,
             Err(error) => return refuse(&error),
         };
-        let logs = match telemetry::init(&logs) {
+        let logs = match telemetry::init(&logs.log_level, logs.log_format.into()) {
             Ok(logs) => logs,
             Err(error) => {
                 fail(&error);
@@ -88,7 +89,7 @@ impl Serve {
         if let Some(authority) = &plan.authority {
             print_trust_bundle(authority, format);
         }
-        log_settings(&plan.server.settings);
+        log_settings(&plan.server.settings, &plan.server.limits);
         let unknown = config::unknown_variables(&super::command(), &config::process_variables());
         for warning in warnings.into_iter().chain(unknown) {
             tracing::warn!(warning, "questionable configuration");
@@ -115,7 +116,8 @@ impl Serve {
         let Self { config: _, server, tls: tls_args, policy, backfill, requests, logs: _ } = self;
         let mut warnings = [policy.warnings(), tls_args.warnings()].concat();
         let handshake = tls_args.handshake()?;
-        let limits = server.limits()?;
+        let mut limits = server.limits()?;
+        warnings.extend(memory::bound_by_container(&mut limits));
         let listeners = server.listeners();
         let timeouts = server.timeouts();
         if listeners.webhook == listeners.ops && listeners.webhook.port() != 0 {
@@ -189,23 +191,24 @@ fn print_trust_bundle(authority: &str, format: LogFormat) {
 }
 
 /// The word of an option's value.
-fn word(value: impl ValueEnum) -> String {
+fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Tells what is enforced for whom, so that a log by itself explains its denials.
-fn log_settings(settings: &Settings) {
+/// Tells what is enforced for whom, so that a log by itself explains its denials, and what requests may take.
+fn log_settings(settings: &Settings, limits: &Limits) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
-        mode = word(settings.mode),
-        dialect = word(DialectArg::from(settings.dialect)),
+        mode = word(&settings.mode),
+        dialect = word(&DialectArg::from(settings.dialect)),
         service_accounts = list(&settings.service_accounts),
         own_service_account = list(settings.own_service_account.as_slice()),
         break_glass_users = settings.break_glass_users.len(),
         break_glass_groups = settings.break_glass_groups.len(),
-        impersonation = word(settings.impersonation),
-        invariants = word(settings.invariants),
+        impersonation = word(&settings.impersonation),
+        invariants = word(&settings.invariants),
+        max_bytes_in_flight = %ByteSize(limits.bytes),
         "policy"
     );
 }

@@ -1,52 +1,81 @@
-//! HobbyFarm's accounts: whether they exist, and what they may.
+//! HobbyFarm's service accounts: whether they exist, and what RBAC lets them write.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use serde_json::Value;
 
-use super::look::{Looker, Resource, missed, right};
+use super::reader::{ObjectReader, Resource, describe_right, unobserved};
 use crate::core::admission::review::{GROUP, RESOURCE, STATUS};
-use crate::core::doctor::{Account, Look, WritingRights};
+use crate::core::doctor::{HobbyFarmAccount, Observation, WriteRights};
 use crate::core::settings::AccountPattern;
 
 const SERVICE_ACCOUNTS: Resource = Resource::new("serviceaccounts", "", "ServiceAccount");
+const NAMESPACES: Resource = Resource::new("namespaces", "", "Namespace");
 
-impl Looker {
-    /// Each account that the patterns stand for. With a wildcard those that exist and may write.
-    pub(super) async fn accounts(&self, patterns: &[AccountPattern]) -> Look<Vec<Account>> {
+impl ObjectReader {
+    /// The labels of HobbyFarm's namespaces, where an entry selects namespaces by them.
+    pub(super) async fn hobbyfarm_namespaces(
+        &self,
+        accounts: &[AccountPattern],
+        configurations: &[Observation<Value>; 2],
+    ) -> Vec<(String, Observation<BTreeMap<String, String>>)> {
+        let selects = |configuration: &Value| {
+            let entries = configuration.get("webhooks").and_then(Value::as_array).into_iter().flatten();
+            let selector = |entry: &Value| {
+                entry.get("namespaceSelector").and_then(Value::as_object).is_some_and(|s| !s.is_empty())
+            };
+            entries.into_iter().any(selector)
+        };
+        if !configurations.iter().filter_map(Observation::found).any(selects) {
+            return Vec::new();
+        }
+        let names: BTreeSet<_> = accounts.iter().map(AccountPattern::namespace).filter(|name| *name != "*").collect();
+        let mut namespaces = Vec::new();
+        for name in names {
+            let labels = self.get(&NAMESPACES, None, name).await.map(|namespace| labels(&namespace));
+            namespaces.push((name.to_owned(), labels));
+        }
+        namespaces
+    }
+
+    /// The account of each pattern; of one with a wildcard, those that exist and may write.
+    pub(super) async fn accounts(&self, patterns: &[AccountPattern]) -> Observation<Vec<HobbyFarmAccount>> {
         let mut all = Vec::new();
         for pattern in patterns {
-            let found = if pattern.is_wildcard() { self.matching(pattern).await } else { self.account(pattern).await };
+            let found =
+                if pattern.is_wildcard() { self.accounts_matching(pattern).await } else { self.account(pattern).await };
             match found {
-                Look::Found(accounts) => all.extend(accounts),
-                Look::Absent => {}
-                Look::Unknown(obstacle) => return Look::Unknown(obstacle),
+                Observation::Found(accounts) => all.extend(accounts),
+                Observation::Absent => {}
+                Observation::Unknown(reason) => return Observation::Unknown(reason),
             }
         }
-        Look::Found(all)
+        Observation::Found(all)
     }
 
-    async fn account(&self, pattern: &AccountPattern) -> Look<Vec<Account>> {
+    async fn account(&self, pattern: &AccountPattern) -> Observation<Vec<HobbyFarmAccount>> {
         let (namespace, name) = (pattern.namespace(), pattern.name());
         let rights = match self.get(&SERVICE_ACCOUNTS, Some(namespace), name).await {
-            Look::Found(_) => match self.rights(namespace, name).await {
-                Look::Found(rights) => Some(rights),
-                Look::Absent => None,
-                Look::Unknown(obstacle) => return Look::Unknown(obstacle),
+            Observation::Found(_) => match self.write_rights(namespace, name).await {
+                Observation::Found(rights) => Some(rights),
+                Observation::Absent => None,
+                Observation::Unknown(reason) => return Observation::Unknown(reason),
             },
-            Look::Absent => None,
-            Look::Unknown(obstacle) => return Look::Unknown(obstacle),
+            Observation::Absent => None,
+            Observation::Unknown(reason) => return Observation::Unknown(reason),
         };
-        Look::Found(vec![Account { name: pattern.to_string(), rights }])
+        Observation::Found(vec![HobbyFarmAccount { name: pattern.to_string(), rights }])
     }
 
-    async fn matching(&self, pattern: &AccountPattern) -> Look<Vec<Account>> {
+    async fn accounts_matching(&self, pattern: &AccountPattern) -> Observation<Vec<HobbyFarmAccount>> {
         let namespace = (!pattern.admits_every_namespace()).then(|| pattern.namespace());
         let accounts = match self.list(&SERVICE_ACCOUNTS, namespace, ListParams::default()).await {
-            Look::Found(accounts) => accounts,
-            Look::Absent => Vec::new(),
-            Look::Unknown(obstacle) => return Look::Unknown(obstacle),
+            Observation::Found(accounts) => accounts,
+            Observation::Absent => Vec::new(),
+            Observation::Unknown(reason) => return Observation::Unknown(reason),
         };
         let mut all = Vec::new();
         for account in &accounts {
@@ -56,33 +85,39 @@ impl Looker {
             if pattern.name() != "*" && pattern.name() != name {
                 continue;
             }
-            match self.rights(namespace, name).await {
-                Look::Found(rights) if rights.any() => {
-                    all.push(Account { name: format!("{namespace}/{name}"), rights: Some(rights) });
+            match self.write_rights(namespace, name).await {
+                Observation::Found(rights) if rights.any() => {
+                    all.push(HobbyFarmAccount { name: format!("{namespace}/{name}"), rights: Some(rights) });
                 }
-                Look::Found(_) | Look::Absent => {}
-                Look::Unknown(obstacle) => return Look::Unknown(obstacle),
+                Observation::Found(_) | Observation::Absent => {}
+                Observation::Unknown(reason) => return Observation::Unknown(reason),
             }
         }
-        Look::Found(all)
+        Observation::Found(all)
     }
 
     /// What an account may do with Sessions of its own namespace.
-    async fn rights(&self, namespace: &str, name: &str) -> Look<WritingRights> {
-        let mut may = Vec::new();
+    async fn write_rights(&self, namespace: &str, name: &str) -> Observation<WriteRights> {
+        let mut allowed = Vec::new();
         for (verb, subresource) in [("create", None), ("update", None), ("update", Some(STATUS))] {
-            match self.may(namespace, name, verb, subresource).await {
-                Look::Found(allowed) => may.push(allowed),
-                Look::Absent => may.push(false),
-                Look::Unknown(obstacle) => return Look::Unknown(obstacle),
+            match self.is_allowed(namespace, name, verb, subresource).await {
+                Observation::Found(is_allowed) => allowed.push(is_allowed),
+                Observation::Absent => allowed.push(false),
+                Observation::Unknown(reason) => return Observation::Unknown(reason),
             }
         }
-        let mut may = may.into_iter();
-        let mut next = || may.next().unwrap_or(false);
-        Look::Found(WritingRights { create: next(), update: next(), update_status: next() })
+        let mut allowed = allowed.into_iter();
+        let mut next = || allowed.next().unwrap_or(false);
+        Observation::Found(WriteRights { create: next(), update: next(), update_status: next() })
     }
 
-    async fn may(&self, namespace: &str, name: &str, verb: &str, subresource: Option<&str>) -> Look<bool> {
+    async fn is_allowed(
+        &self,
+        namespace: &str,
+        name: &str,
+        verb: &str,
+        subresource: Option<&str>,
+    ) -> Observation<bool> {
         let groups = vec![
             "system:serviceaccounts".to_owned(),
             format!("system:serviceaccounts:{namespace}"),
@@ -107,8 +142,15 @@ impl Looker {
         };
         let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
         match api.create(&PostParams::default(), &review).await {
-            Ok(answer) => Look::Found(answer.status.is_some_and(|status| status.allowed)),
-            Err(error) => missed(&error, || right("create", "subjectaccessreviews.authorization.k8s.io", None)),
+            Ok(answer) => Observation::Found(answer.status.is_some_and(|status| status.allowed)),
+            Err(error) => {
+                unobserved(&error, || describe_right("create", "subjectaccessreviews.authorization.k8s.io", None))
+            }
         }
     }
+}
+
+fn labels(namespace: &Value) -> BTreeMap<String, String> {
+    let labels = namespace.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

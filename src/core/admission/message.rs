@@ -12,7 +12,8 @@ use crate::core::text::quote;
 const LONGEST: usize = 500;
 /// How much of a user's name is repeated, so that none does.
 pub(in crate::core) const LONGEST_USER: usize = 90;
-const LONGEST_INVALID: usize = 300;
+/// Room for the number of causes that are not named.
+const LONGEST_REST: usize = 16;
 
 /// What somebody who may not write can do.
 const ADVICE: &str =
@@ -65,15 +66,23 @@ fn accounts(settings: &Settings) -> String {
     }
 }
 
-/// The line above the causes: all of them as far as there is room, by their fields alone where there is none.
+/// The line above the causes: as many of them as there is room for, further ones by their fields or their number. The causes
+/// themselves are complete.
 pub(in crate::core) fn object_invalid(review: &Review<'_>, causes: &[Cause]) -> String {
     let mut message = format!("Session {} is invalid: ", review.object_name());
-    let longest = message.len() + LONGEST_INVALID;
+    let mut room = LONGEST - message.chars().count() - LONGEST_REST;
     for (index, cause) in causes.iter().enumerate() {
-        message.push_str(if index == 0 { "" } else { "; " });
-        let text = cause.to_string();
-        let fits = message.len() + text.len() <= longest;
-        message.push_str(if fits { &text } else { cause.field });
+        let separator = if index == 0 { "" } else { "; " };
+        let whole = format!("{separator}{cause}");
+        let field = format!("{separator}{}", cause.field);
+        let fits = |text: &String| text.chars().count() < room;
+        let Some(text) = [whole, field].into_iter().find(fits) else {
+            // A String takes whatever is written to it.
+            let _ = write!(message, "{separator}and {} more", causes.len() - index);
+            break;
+        };
+        room -= text.chars().count();
+        message.push_str(&text);
     }
     message
 }

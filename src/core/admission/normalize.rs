@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::core::session::raw_object::Scalar;
-use crate::core::session::timestamp::{Instant, Layout, parse_any};
+use crate::core::session::timestamp::{Instant, Layout, Reading, read_any};
 use crate::core::session::{Field, Session, Status};
 use crate::core::settings::Dialect;
 use crate::core::text::quote;
@@ -31,7 +31,8 @@ impl Edit {
             Value::String(text) => quote(text, LONGEST_QUOTE).to_string(),
             other => other.to_string(),
         };
-        Some(format!("{}: {before} stored as {after}", self.field.path()))
+        // What becomes of it only the API server knows: under a status subresource it drops the status of a create.
+        Some(format!("{}: {before} rewritten to {after}", self.field.path()))
     }
 }
 
@@ -54,7 +55,7 @@ pub fn normalize(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, no
     Normalizer { session, dialect, timeouts, now, replace: false, edits: Vec::new() }.edits()
 }
 
-/// As [`normalize`], but a time that cannot be read gets the default of a missing one.
+/// As [`normalize`], but a time that HobbyFarm cannot read, and that cannot be rewritten, gets the default of a missing one.
 pub fn repair(session: &Session<'_>, dialect: Dialect, timeouts: Timeouts, now: Instant) -> Vec<Edit> {
     Normalizer { session, dialect, timeouts, now, replace: true, edits: Vec::new() }.edits()
 }
@@ -70,7 +71,7 @@ struct Normalizer<'a> {
     dialect: Dialect,
     timeouts: Timeouts,
     now: Instant,
-    /// Whether a time that cannot be read is treated as missing.
+    /// Whether a time that can be neither used nor rewritten is treated as missing.
     replace: bool,
     edits: Vec<Edit>,
 }
@@ -121,43 +122,39 @@ impl Normalizer<'_> {
                 };
                 self.set_time(field, &current, time);
             }
-            _ => {
-                self.time(field, || None);
-            }
+            _ => self.time(field, || None),
         }
     }
 
-    /// A default never puts the end before the start, or `/validate` would refuse what was only made up here.
+    /// The start is made up so that it is not behind the end. The end is `now` and the timeout, whatever the start says: one
+    /// that is far in the future would keep the machines for good.
     fn times(&mut self, finished: Option<bool>) {
         let (session, now) = (self.session, self.now);
-        let start = self.time(Field::StartTime, || {
-            let time_of = |value: Scalar<'_>| parse_known(&value).map(|(_, time)| time);
-            let begun = time_of(session.metadata("creationTimestamp")).unwrap_or(now);
-            Some(time_of(session.field(Field::EndTime)).map_or(begun, |end| begun.min(end)))
+        self.time(Field::StartTime, || {
+            let begun = certain_instant(&session.metadata("creationTimestamp")).unwrap_or(now);
+            Some(certain_instant(&session.field(Field::EndTime)).map_or(begun, |end| begun.min(end)))
         });
         let ahead = if finished == Some(true) { SignedDuration::ZERO } else { self.timeouts.session };
-        let end = self.now.plus(ahead);
-        self.time(Field::EndTime, || Some(start.map_or(end, |start| end.max(start))));
+        self.time(Field::EndTime, || Some(now.plus(ahead)));
     }
 
-    /// Repairs a time and gives its value, `default` where it says nothing.
-    fn time(&mut self, field: Field, default: impl FnOnce() -> Option<Instant>) -> Option<Instant> {
+    /// Repairs a time; `default` where it says nothing. One that tells no instant for certain is left as it stands.
+    fn time(&mut self, field: Field, default: impl FnOnce() -> Option<Instant>) {
         let current = self.session.field(field);
-        if self.is_missing(&current) {
-            let time = default()?;
+        let time = if self.is_missing(&current) {
+            default()
+        } else if read_own(&current, self.dialect).is_some_and(Reading::is_right_in_go) {
+            None
+        } else {
+            certain_instant(&current)
+        };
+        if let Some(time) = time {
             self.set_time(field, &current, time);
-            return Some(time);
         }
-        if let Some(time) = parse_own(&current, self.dialect) {
-            return Some(time);
-        }
-        let (_, time) = parse_known(&current)?;
-        self.set_time(field, &current, time);
-        Some(time)
     }
 
     fn is_missing(&self, current: &Scalar<'_>) -> bool {
-        current.is_empty() || self.replace && is_unparsable(current, self.dialect)
+        current.is_empty() || self.replace && is_unrepairable(current, self.dialect)
     }
 
     fn set_time(&mut self, field: Field, current: &Scalar<'_>, time: Instant) {
@@ -178,22 +175,43 @@ impl Normalizer<'_> {
     }
 }
 
-/// A value as text and the time that it means in any of the known layouts, blanks around it put aside.
-pub fn parse_known<'a>(value: &'a Scalar<'_>) -> Option<(&'a str, Instant)> {
+/// What a value says in any of the known layouts, blanks around it put aside.
+pub(in crate::core) fn read_time(value: &Scalar<'_>) -> Option<Reading> {
     let Scalar::Text(text) = value else { return None };
-    Some((text, parse_any(text.trim())?))
+    read_any(text.trim())
 }
 
-/// The time that a value means as HobbyFarm reads it.
-fn parse_own(value: &Scalar<'_>, dialect: Dialect) -> Option<Instant> {
-    let Scalar::Text(text) = value else { return None };
-    Layout::of(dialect).parse(text)
+/// The one instant that a value means, in whichever layout.
+pub(in crate::core) fn certain_instant(value: &Scalar<'_>) -> Option<Instant> {
+    read_time(value)?.certain
 }
 
-/// Whether there is a value here of which no time can be made that the dialect's layout can hold.
+/// What a value says in the layout that HobbyFarm reads.
+fn read_own(value: &Scalar<'_>, dialect: Dialect) -> Option<Reading> {
+    let Scalar::Text(text) = value else { return None };
+    Layout::of(dialect).read(text)
+}
+
+/// Whether HobbyFarm can read the time: it knows the layout of its dialect only.
+pub fn is_usable(value: &Scalar<'_>, dialect: Dialect) -> bool {
+    usable_instant(value, dialect).is_some()
+}
+
+/// The time as HobbyFarm reads it.
+pub(in crate::core) fn usable_instant(value: &Scalar<'_>, dialect: Dialect) -> Option<Instant> {
+    read_own(value, dialect)?.go
+}
+
+/// Whether there is a value here that no known layout reads, or that the dialect's layout cannot hold.
 pub fn is_unparsable(value: &Scalar<'_>, dialect: Dialect) -> bool {
+    let is_time = |reading: Reading| reading.certain.is_none_or(|time| Layout::of(dialect).format(time).is_some());
+    !value.is_empty() && !is_usable(value, dialect) && !read_time(value).is_some_and(is_time)
+}
+
+/// Whether there is a value here that HobbyFarm cannot read and that cannot be rewritten for it: no time, or none for certain.
+pub fn is_unrepairable(value: &Scalar<'_>, dialect: Dialect) -> bool {
     let fits = |time| Layout::of(dialect).format(time).is_some();
-    parse_own(value, dialect).is_none() && !value.is_empty() && !parse_known(value).is_some_and(|(_, time)| fits(time))
+    !value.is_empty() && !is_usable(value, dialect) && !certain_instant(value).is_some_and(fits)
 }
 
 /// A value for a message.

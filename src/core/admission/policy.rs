@@ -49,6 +49,8 @@ impl Policy {
         let mut decision = self.allow(rule);
         decision.break_glass = rule == Rule::BreakGlass;
         match webhook {
+            // Only v1 has the flags and times that there is something to say about.
+            Webhook::Mutate if !review.is_about_v1() => {}
             Webhook::Mutate => self.mutate(&write, now, &mut decision),
             Webhook::Validate => self.validate(review, &write, &mut decision),
         }
@@ -137,10 +139,13 @@ impl Policy {
         if decision.break_glass {
             decision.warnings.push(message::break_glass_warning(review));
         }
+        if !review.is_about_v1() {
+            return;
+        }
         let old = write.old.as_deref();
         let dialect = self.dialect(write);
         let mut causes = validate::status(&write.object, old, dialect);
-        let broken = || old.map_or_else(Vec::new, |old| validate::invariants(&write.object, old, dialect));
+        let broken = || validate::invariants(&write.object, old, dialect);
         match self.settings.invariants {
             Invariants::Off => {}
             Invariants::Deny => causes.extend(broken()),

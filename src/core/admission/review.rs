@@ -6,15 +6,18 @@ use std::fmt;
 use kube::core::admission::{META_API_VERSION_V1, META_KIND, Operation};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::core::session::Session;
+use crate::core::session::raw_object::TOO_MANY_MEMBERS;
 use crate::core::text::{quote, sanitize_line};
 
 /// The API group of HobbyFarm's resources.
 pub const GROUP: &str = "hobbyfarm.io";
+/// The version whose Sessions are repaired and judged; in any other only the writer is checked.
+pub const VERSION: &str = "v1";
 /// The plural name of the guarded resource.
 pub const RESOURCE: &str = "sessions";
 /// The subresource that HobbyFarm v3 writes status through.
@@ -178,15 +181,14 @@ pub enum ReviewError {
     #[error("the body is no readable AdmissionReview: {}", parser_message(.0))]
     Unreadable(#[from] serde_json::Error),
     /// Some other JSON document.
-    #[error("expected kind AdmissionReview, got {}", quote(.0, LONGEST_QUOTE))]
-    Kind(String),
+    #[error("expected kind AdmissionReview, got {0}")]
+    Kind(&'static str),
     /// A review of another version, `v1beta1` most likely.
     #[error(
-        "expected apiVersion admission.k8s.io/v1, got {}; \
-         set admissionReviewVersions to [\"v1\"] in the webhook configuration",
-        quote(.0, LONGEST_QUOTE)
+        "expected apiVersion admission.k8s.io/v1, got {0}; \
+         set admissionReviewVersions to [\"v1\"] in the webhook configuration"
     )]
-    Version(String),
+    Version(&'static str),
     /// A review that asks nothing, a response for example.
     #[error("the AdmissionReview has no request")]
     NoRequest,
@@ -208,17 +210,21 @@ pub enum ReviewError {
     },
 }
 
-/// How much of a client's text an error repeats.
-const LONGEST_QUOTE: usize = 60;
-
 /// How much of an object's namespace and name a message repeats.
 pub(in crate::core) const LONGEST_OBJECT: usize = 100;
 
-/// What a parser said, without the value that it found (it may be an access code), cut to a length that no client decides.
+/// What is wrong with a body, and where. What a parser says about syntax, and about a field that is missing, is its own; what
+/// it says about a value repeats it, which may be an access code, and then says last what is expected instead.
 fn parser_message(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let expected = text.split_once(", expected ").map(|(_, expected)| format!("expected {expected}"));
-    sanitize_line(expected.as_deref().unwrap_or(&text), 200).into_owned()
+    let is_its_own = error.classify() != Category::Data
+        || ["missing field `", TOO_MANY_MEMBERS].iter().any(|start| text.starts_with(start));
+    let told = match text.rsplit_once(", expected ") {
+        _ if is_its_own => text,
+        Some((_, expected)) => format!("expected {expected}"),
+        None => format!("a value of the wrong type at line {} column {}", error.line(), error.column()),
+    };
+    sanitize_line(&told, 200).into_owned()
 }
 
 #[derive(Deserialize)]
@@ -240,15 +246,14 @@ impl<'a> Review<'a, &'a RawValue> {
     }
 }
 
-/// The object of a review as a tree, for those who show it; `null` where there is none.
+/// The object of a review as it stands, for those who show it; none where it is missing or `null`.
 ///
 /// # Errors
 ///
-/// Where the body is no review, or the object holds what no tree can.
-pub fn object(body: &[u8]) -> serde_json::Result<Value> {
+/// Where the body is no review.
+pub fn raw_object(body: &[u8]) -> serde_json::Result<Option<&RawValue>> {
     let envelope: Envelope<'_, Review<'_, &RawValue>> = serde_json::from_slice(body)?;
-    let object = envelope.request.and_then(|request| request.object);
-    object.map_or(Ok(Value::Null), |object| serde_json::from_str(object.get()))
+    Ok(envelope.request.and_then(|request| request.object))
 }
 
 impl<'a> Review<'a> {
@@ -269,10 +274,13 @@ impl<'a> Review<'a> {
     fn parse_step_by_step(body: &'a [u8]) -> Result<Self, ReviewError> {
         let envelope: Envelope<'a, &'a RawValue> = serde_json::from_slice(body)?;
         if envelope.kind != META_KIND {
-            return Err(ReviewError::Kind(envelope.kind.into_owned()));
+            return Err(ReviewError::Kind(if envelope.kind.is_empty() { "none" } else { "another" }));
         }
         if envelope.api_version != META_API_VERSION_V1 {
-            return Err(ReviewError::Version(envelope.api_version.into_owned()));
+            let known = ["admission.k8s.io/v1beta1", "admission.k8s.io/v1alpha1"];
+            let sent = known.into_iter().find(|known| *known == envelope.api_version);
+            let other = if envelope.api_version.is_empty() { "none" } else { "another" };
+            return Err(ReviewError::Version(sent.unwrap_or(other)));
         }
         let request = envelope.request.ok_or(ReviewError::NoRequest)?;
         let review: Review<'a, &'a RawValue> = serde_json::from_str(request.get())?;
@@ -286,6 +294,11 @@ impl<'a> Review<'a> {
             && (self.sub_resource.is_empty() || self.is_status())
     }
 
+    /// Whether the object is a Session of the version whose fields this webhook knows.
+    pub fn is_about_v1(&self) -> bool {
+        self.resource.version == VERSION
+    }
+
     /// Whether the request writes through the status subresource.
     pub fn is_status(&self) -> bool {
         self.sub_resource == STATUS
@@ -294,6 +307,10 @@ impl<'a> Review<'a> {
     /// Namespace and name of the object for a message, in quotes, as far as they are known.
     pub fn object_name(&self) -> String {
         let name = if self.name.is_empty() { "(generated name)" } else { &self.name };
+        if self.namespace.is_empty() {
+            // A definition of HobbyFarm 1 or 4, whose Sessions belong to no namespace.
+            return quote(name, LONGEST_OBJECT).to_string();
+        }
         quote(&format!("{}/{name}", self.namespace), LONGEST_OBJECT).to_string()
     }
 

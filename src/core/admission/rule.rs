@@ -57,10 +57,10 @@ rules! {
     BadFlag,
     /// `start_time`, `end_time` or the pause time is in no known layout: refused from HobbyFarm and break-glass too.
     BadTime,
-    /// `end_time` is before `start_time`: refused from HobbyFarm and break-glass too.
-    EndBeforeStart,
-    /// `start_time` changed once set: a warning, or refused with `--invariants deny`.
+    /// `start_time` became another instant once set: a warning, or refused with `--invariants deny`.
     StartMoved,
+    /// This write puts `end_time` before `start_time`, or makes such a pair: a warning, or refused with `--invariants deny`.
+    EndBeforeStart,
     /// `finished` went from true to false: a warning, or refused with `--invariants deny`.
     Resurrected,
     /// `spec.user` changed: a warning, or refused with `--invariants deny`.

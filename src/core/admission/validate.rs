@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::core::admission::decision::Cause;
-use crate::core::admission::normalize::{describe_value, is_unparsable, parse_known};
+use crate::core::admission::normalize::{certain_instant, describe_value, is_unparsable, read_time};
 use crate::core::admission::rule::Rule;
 use crate::core::session::raw_object::{FALSE_WORDS, Scalar, TRUE_WORDS};
 use crate::core::session::timestamp::{Instant, Layout};
@@ -20,49 +20,86 @@ pub fn status(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect)
         return if was_so { Vec::new() } else { vec![Cause { rule: Rule::BadTime, field: "status", message }] };
     }
     let flags = Field::FLAGS.into_iter().filter(changed).filter_map(|field| bad_flag(field, &object.field(field)));
-    let times = Field::times(dialect);
-    let bad_times =
-        times.into_iter().filter(changed).filter_map(|field| bad_time(field, &object.field(field), dialect));
-    let moved = changed(&Field::StartTime) || changed(&Field::EndTime);
-    flags.chain(bad_times).chain(moved.then(|| end_before_start(object, dialect)).flatten()).collect()
+    let times = Field::times(dialect).into_iter().filter(changed);
+    flags.chain(times.filter_map(|field| bad_time(field, &object.field(field), dialect))).collect()
 }
 
-/// The invariants of a Session's life that the update breaks.
-pub fn invariants(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> Vec<Cause> {
-    let start = |session: &Session<'_>| time(session, Field::StartTime).map(|time| to_stored_precision(time, dialect));
+/// The invariants of a Session's life that the write breaks; a create can break the order of its times alone.
+pub fn invariants(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect) -> Vec<Cause> {
     let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
-    let broken = [
-        (
-            object.field(Field::StartTime) != old.field(Field::StartTime)
-                && start(old).is_some()
-                && start(object) != start(old),
-            Rule::StartMoved,
-            Field::StartTime.path(),
-            "changed, although a session starts only once",
-        ),
-        (
-            finished(old) == Some(true) && finished(object) == Some(false),
-            Rule::Resurrected,
-            Field::Finished.path(),
-            "went from true to false, although a finished session stays finished",
-        ),
-        (
-            !old.spec("user").is_empty() && object.spec("user") != old.spec("user"),
-            Rule::OwnerChanged,
-            "spec.user",
-            "changed, although a session belongs to one user",
-        ),
-    ];
-    let cause = |(_, rule, field, message): (bool, Rule, &'static str, &str)| Cause {
-        rule,
-        field,
-        message: message.to_owned(),
+    let is_broken = |rule| match (rule, old) {
+        (Rule::EndBeforeStart, _) => puts_end_before_start(object, old, dialect),
+        (Rule::StartMoved, Some(old)) => is_start_moved(object, old, dialect),
+        (Rule::Resurrected, Some(old)) => finished(old) == Some(true) && finished(object) == Some(false),
+        (Rule::OwnerChanged, Some(old)) => !old.spec("user").is_empty() && object.spec("user") != old.spec("user"),
+        _ => false,
     };
-    broken.into_iter().filter(|(broken, ..)| *broken).map(cause).collect()
+    let [start, end, finished, owner] =
+        [Field::StartTime.path(), Field::EndTime.path(), Field::Finished.path(), "spec.user"];
+    let broken = [
+        (Rule::StartMoved, start, "changed, although a session starts only once"),
+        (Rule::EndBeforeStart, end, "is before status.start_time, although a session ends after it starts"),
+        (Rule::Resurrected, finished, "went from true to false, although a finished session stays finished"),
+        (Rule::OwnerChanged, owner, "changed, although a session belongs to one user"),
+    ];
+    broken
+        .into_iter()
+        .filter(|(rule, ..)| is_broken(*rule))
+        .map(|(rule, field, message)| Cause { rule, field, message: message.to_owned() })
+        .collect()
 }
 
-fn time(session: &Session<'_>, field: Field) -> Option<Instant> {
-    parse_known(&session.field(field)).map(|(_, time)| time)
+/// Whether the start became another instant once it was set; where one of them is uncertain nobody can tell.
+fn is_start_moved(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> bool {
+    let (after, before) = (object.field(Field::StartTime), old.field(Field::StartTime));
+    if after == before {
+        return false;
+    }
+    let Some(before) = certain_instant(&before) else { return false };
+    match read_time(&after) {
+        Some(after) => {
+            let stored = |time| to_stored_precision(time, dialect);
+            after.certain.is_some_and(|after| stored(after) != stored(before))
+        }
+        None => true,
+    }
+}
+
+/// How `start_time` and `end_time` stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pair {
+    /// One of them is missing or no time.
+    Incomplete,
+    /// The zone of one of them tells no offset.
+    Uncertain,
+    /// The end is not before the start.
+    Sound,
+    /// The end is before the start.
+    Unsound,
+}
+
+fn pair(session: &Session<'_>, dialect: Dialect) -> Pair {
+    let read = |field| read_time(&session.field(field));
+    let (Some(start), Some(end)) = (read(Field::StartTime), read(Field::EndTime)) else { return Pair::Incomplete };
+    let (Some(start), Some(end)) = (start.certain, end.certain) else { return Pair::Uncertain };
+    let is_before = to_stored_precision(end, dialect) < to_stored_precision(start, dialect);
+    if is_before { Pair::Unsound } else { Pair::Sound }
+}
+
+/// Whether a Session ends before it starts, for certain.
+pub fn is_end_before_start(session: &Session<'_>, dialect: Dialect) -> bool {
+    pair(session, dialect) == Pair::Unsound
+}
+
+/// Whether it does so by this very write: HobbyFarm never reads the start, and must be able to end a Session whose times
+/// were at odds before.
+fn puts_end_before_start(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect) -> bool {
+    let is_same = |old: &Session<'_>| {
+        [Field::StartTime, Field::EndTime].into_iter().all(|field| old.field(field) == object.field(field))
+    };
+    !old.is_some_and(is_same)
+        && is_end_before_start(object, dialect)
+        && old.is_none_or(|old| matches!(pair(old, dialect), Pair::Incomplete | Pair::Sound))
 }
 
 fn bad_flag(field: Field, value: &Scalar<'_>) -> Option<Cause> {
@@ -98,21 +135,6 @@ fn to_stored_precision(time: Instant, dialect: Dialect) -> Instant {
         Dialect::Documented => time,
         Dialect::Gargantua => time.whole_seconds(),
     }
-}
-
-fn end_before_start(object: &Session<'_>, dialect: Dialect) -> Option<Cause> {
-    let [start, end] = [Field::StartTime, Field::EndTime]
-        .map(|field| time(object, field).map(|time| to_stored_precision(time, dialect)));
-    (end? < start?).then(|| Cause {
-        rule: Rule::EndBeforeStart,
-        field: Field::EndTime.path(),
-        message: format!(
-            "{} is before {} {}; accepted is the same time or a later one",
-            describe_value(&object.field(Field::EndTime)),
-            Field::StartTime.path(),
-            describe_value(&object.field(Field::StartTime))
-        ),
-    })
 }
 
 impl fmt::Display for Cause {

@@ -1,128 +1,122 @@
-//! What was seen of an installation, as plain data.
+//! What was observed of an installation, as plain data.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::place::{Place, entries, place};
-use crate::core::installation::{CONFIGURATION, ConfigurationKind as Kind, SERVICE};
+use super::certificate_facts::{CaBundle, CertificateInfo, ClockReading, PresentedCertificate, ServedCertificate};
+use super::client_config::{InstallationNames, WebhookTarget, webhook_target};
+use super::entries::entries_of;
+use super::observation::{Observation, Unobservable};
+use crate::core::installation::{ConfigurationKind, SERVICE};
 use crate::core::settings::{Dialect, Settings};
 
 /// All that the checks know.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// What is meant.
-    pub names: Names,
-    /// Of the API server: major and minor.
+    /// Which installation was looked for.
+    pub names: InstallationNames,
+    /// Version of the API server: major and minor.
     pub version: (u32, u32),
-    /// The configurations, mutating and validating.
-    pub configurations: [Look<Value>; 2],
+    /// The webhook configurations, mutating and validating.
+    pub configurations: [Observation<Value>; 2],
     /// The `ValidatingAdmissionPolicy` and its binding.
-    pub admission_policy: [Look<Value>; 2],
+    pub admission_policy: [Observation<Value>; 2],
+    /// The namespaces of HobbyFarm's accounts, with their labels; none where no selector asks for labels.
+    pub namespaces: Vec<(String, Observation<BTreeMap<String, String>>)>,
     /// The Service that the entries call.
-    pub service: Look<Value>,
-    /// Where it leads.
-    pub endpoints: Look<Vec<Endpoint>>,
-    /// The Deployment behind it: its name.
-    pub deployment: Look<String>,
-    /// What the Deployment tells its pods, or why that cannot be read.
-    pub installed: Result<Installed, Told>,
+    pub service: Observation<Value>,
+    /// The addresses behind it.
+    pub endpoints: Observation<Vec<Endpoint>>,
+    /// Name of the Deployment behind it.
+    pub deployment: Observation<String>,
+    /// The settings of `serve` in its pods, or why they are not known.
+    pub serve_settings: Result<ServeSettings, SettingsUnknown>,
     /// The `caBundle` of each entry.
-    pub bundles: Vec<Bundle>,
-    /// What each server behind the entries presents.
-    pub served: Vec<Served>,
-    /// The certificate that the Secret holds; nothing where it holds none.
-    pub secret: Look<Option<Leaf>>,
+    pub ca_bundles: Vec<CaBundle>,
+    /// The certificate that each server behind the entries presents.
+    pub served: Vec<ServedCertificate>,
+    /// The certificate in the Secret; none where the Secret holds none.
+    pub secret: Observation<Option<CertificateInfo>>,
     /// HobbyFarm's definition of Sessions.
-    pub definition: Look<Definition>,
+    pub definition: Observation<SessionDefinition>,
     /// HobbyFarm's accounts.
-    pub accounts: Look<Vec<Account>>,
+    pub accounts: Observation<Vec<HobbyFarmAccount>>,
     /// Roles and bindings.
-    pub rbac: Look<Rbac>,
-    /// The API server's clock, as seen from here.
-    pub api_clock: Option<Clock>,
-    /// What became of a create that must not succeed.
-    pub probe: Probe,
+    pub rbac: Observation<Rbac>,
+    /// The API server's clock.
+    pub api_clock: Option<ClockReading>,
+    /// The answer to a create that must not succeed.
+    pub probe: ProbeResult,
     /// When this was gathered.
     pub now: Timestamp,
 }
 
-/// What a look came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look<T> {
-    /// This was seen.
-    Found(T),
-    /// There is none.
-    Absent,
-    /// It could not be seen.
-    Unknown(Obstacle),
-}
-
-impl<T> Look<T> {
-    /// What was seen.
-    pub const fn found(&self) -> Option<&T> {
-        match self {
-            Self::Found(found) => Some(found),
-            Self::Absent | Self::Unknown(_) => None,
-        }
-    }
-}
-
-/// Why something could not be seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Obstacle {
-    /// This right is missing: `get secrets/x in namespace y`.
-    Forbidden(String),
-    /// Something else.
-    Failed(String),
-}
-
-/// Which installation is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
-    /// Of the webhook configurations.
-    pub configuration: String,
-    /// Of the webhook's Service and Deployment, where somebody said so.
-    pub namespace: Option<String>,
-    /// Of the Service, where somebody said so.
-    pub service: Option<String>,
-}
-
 impl Facts {
-    /// Of this kind.
-    pub(super) const fn configuration(&self, kind: Kind) -> &Look<Value> {
+    /// The configuration of this kind.
+    pub(super) const fn configuration(&self, kind: ConfigurationKind) -> &Observation<Value> {
         let [mutating, validating] = &self.configurations;
         match kind {
-            Kind::Mutating => mutating,
-            Kind::Validating => validating,
+            ConfigurationKind::Mutating => mutating,
+            ConfigurationKind::Validating => validating,
         }
     }
 
-    /// All entries there are.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (Kind, &Value)> {
-        let of = |kind| self.configuration(kind).found().into_iter().flat_map(entries).map(move |entry| (kind, entry));
-        Kind::ALL.into_iter().flat_map(of)
+    /// The entries of both configurations.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (ConfigurationKind, &Value)> {
+        let of =
+            |kind| self.configuration(kind).found().into_iter().flat_map(entries_of).map(move |entry| (kind, entry));
+        ConfigurationKind::ALL.into_iter().flat_map(of)
     }
 
-    /// Where the webhook is.
-    pub fn place(&self) -> Place {
-        place(&self.names, &self.configurations)
+    /// The Service or URL that the entries call.
+    pub fn target(&self) -> WebhookTarget {
+        webhook_target(&self.names, &self.configurations)
     }
 
-    /// The command that shows the webhook's log.
-    pub(super) fn log(&self) -> String {
-        let name = self.deployment.found().map_or(SERVICE, String::as_str);
-        format!("kubectl -n {} logs deployment/{name}", self.namespace())
+    /// Whether the API server itself refuses people: the policy is there, and its binding denies.
+    pub(super) fn policy_refuses(&self) -> bool {
+        let [policy, binding] = &self.admission_policy;
+        let denies = |binding: &Value| {
+            let actions = binding.pointer("/spec/validationActions").and_then(Value::as_array);
+            actions.is_some_and(|actions| actions.iter().any(|action| action == "Deny"))
+        };
+        policy.found().is_some() && binding.found().is_some_and(denies)
+    }
+
+    /// The servers whose certificate could be read, with it.
+    pub(super) fn presented(&self) -> impl Iterator<Item = (&str, &PresentedCertificate)> {
+        self.served.iter().filter_map(|served| Some((served.server.as_str(), served.presented.as_ref().ok()?)))
     }
 
     /// The namespace of the webhook.
     pub fn namespace(&self) -> String {
-        self.place().namespace(&self.names)
+        self.target().namespace(&self.names)
     }
-}
 
-impl Default for Names {
-    fn default() -> Self {
-        Self { configuration: CONFIGURATION.to_owned(), namespace: None, service: None }
+    /// The command that edits a field of a configuration's entries.
+    pub(super) fn edit_command(&self, kind: ConfigurationKind, field: &str) -> String {
+        format!("kubectl edit {} {}: {field}", kind.resource(), self.names.configuration)
+    }
+
+    /// The command that shows the webhook's log.
+    pub(super) fn log_command(&self) -> String {
+        let name = self.deployment.found().map_or(SERVICE, String::as_str);
+        format!("kubectl -n {} logs deployment/{name}", self.namespace())
+    }
+
+    /// How to have the serving certificate renewed.
+    pub(super) fn renewal_command(&self) -> String {
+        let namespace = self.namespace();
+        match &self.serve_settings {
+            Ok(ServeSettings { certificate_source: CertificateSource::SelfManaged(_), .. }) => {
+                format!("the webhook does; {} says what is in the way", self.log_command())
+            }
+            _ => format!(
+                "kubectl -n {namespace} describe certificate session-webhook (cert-manager), or certs/generate and kubectl apply -k certs/out"
+            ),
+        }
     }
 }
 
@@ -139,118 +133,50 @@ pub struct Endpoint {
     pub pod: Option<String>,
 }
 
-/// What the Deployment tells its pods.
+/// The settings of `serve` in the pods of the Deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
+pub struct ServeSettings {
     /// The policy.
-    pub settings: Settings,
-    /// Where the certificate comes from.
-    pub secret: SecretSource,
-    /// Name of the webhook configurations that `--tls self-managed` looks after.
+    pub policy: Settings,
+    /// Where the served certificate comes from.
+    pub certificate_source: CertificateSource,
+    /// Name of the webhook configurations that `--tls self-managed` reconciles.
     pub configuration: String,
-    /// The Lease of `--backfill` and the namespaces that it looks after (none: all), where it is on.
+    /// The Lease of `--backfill` and the namespaces that it repairs (none: all), where it is on.
     pub backfill: Option<(String, Vec<String>)>,
     /// The same of `--audit-interval`.
     pub audit: Option<(String, Vec<String>)>,
-    /// The pods' account.
+    /// The pods' service account.
     pub account: String,
-    /// What is accepted, but opens the door wider than most people want.
-    pub doubts: Vec<String>,
+    /// Settings that are accepted, but let more be written than most people want.
+    pub warnings: Vec<String>,
 }
 
 /// Where the served certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
+pub enum CertificateSource {
     /// A mounted Secret.
     Mounted(String),
     /// The Secret of `--tls self-managed`.
     SelfManaged(String),
-    /// Nowhere that could be looked at.
+    /// No Secret.
     None,
 }
 
-/// Why it is not known what the pods are told.
+/// Why the settings of `serve` are not known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// There is no Deployment, or it could not be seen.
-    Nothing,
-    /// What it tells is not understood.
-    Malformed(String),
-    /// It could not be seen.
-    Unknown(Obstacle),
+pub enum SettingsUnknown {
+    /// No Deployment runs the webhook.
+    NoDeployment,
+    /// `serve` does not accept them, for this reason.
+    Invalid(String),
+    /// They could not be read.
+    Unobservable(Unobservable),
 }
 
-/// A `caBundle`.
+/// HobbyFarm's `CustomResourceDefinition` of Sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bundle {
-    /// Name of the entry.
-    pub entry: String,
-    /// What it is.
-    pub state: BundleState,
-}
-
-/// What a `caBundle` is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BundleState {
-    /// Empty.
-    Empty,
-    /// Something that holds no certificate.
-    NoCertificate(String),
-    /// These.
-    Certificates(Vec<Leaf>),
-}
-
-/// A certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaf {
-    /// Subject.
-    pub subject: String,
-    /// Who signed it.
-    pub issuer: String,
-    /// Serial number, which tells certificates of one subject apart.
-    pub serial: String,
-    /// Alternative names.
-    pub names: Vec<String>,
-    /// Begin of its life.
-    pub not_before: Timestamp,
-    /// End of its life.
-    pub not_after: Timestamp,
-}
-
-/// One server and what it presents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
-    /// Which one: a pod, or an address.
-    pub from: String,
-    /// What it presents.
-    pub presented: Result<Presented, Obstacle>,
-}
-
-/// What a server presents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Presented {
-    /// The certificate.
-    pub leaf: Leaf,
-    /// Whether it stands for the name that the API server calls it by.
-    pub for_name: bool,
-    /// For each of [`Facts::bundles`], whether an authority in it vouches for the certificate.
-    pub trusted: Vec<bool>,
-    /// The server's clock.
-    pub clock: Option<Clock>,
-}
-
-/// What a clock showed, and what this machine's showed at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clock {
-    /// There.
-    pub there: Timestamp,
-    /// Here.
-    pub here: Timestamp,
-}
-
-/// HobbyFarm's definition of Sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
+pub struct SessionDefinition {
     /// The versions that are served.
     pub versions: Vec<String>,
     /// Whether status is written through a subresource.
@@ -259,24 +185,31 @@ pub struct Definition {
     pub dialect: Option<Dialect>,
 }
 
-/// One of HobbyFarm's accounts.
+/// One of HobbyFarm's service accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct HobbyFarmAccount {
     /// `namespace/name`.
     pub name: String,
-    /// What it may, or nothing where it does not exist.
-    pub rights: Option<WritingRights>,
+    /// What RBAC lets it write, or none where the account does not exist.
+    pub rights: Option<WriteRights>,
 }
 
-/// What an account may do, in its own namespace.
+/// What an account may write, in its own namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WritingRights {
+pub struct WriteRights {
     /// Create Sessions.
     pub create: bool,
     /// Update Sessions.
     pub update: bool,
     /// Update their status.
     pub update_status: bool,
+}
+
+impl WriteRights {
+    /// Whether anything is granted.
+    pub const fn any(self) -> bool {
+        self.create || self.update || self.update_status
+    }
 }
 
 /// All roles and bindings.
@@ -292,9 +225,9 @@ pub struct Rbac {
     pub role_bindings: Vec<Value>,
 }
 
-/// What became of the probe.
+/// The result of the probe: a dry run of a create.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
+pub enum ProbeResult {
     /// It was not sent.
     NotSent,
     /// The API server's answer.
@@ -310,6 +243,6 @@ pub enum Probe {
         /// Where it would have been created.
         namespace: String,
     },
-    /// No answer.
+    /// No answer, for this reason.
     Failed(String),
 }

@@ -1,130 +1,66 @@
-//! Whether an installation is sound: facts in, checks out. One fault is named by one check; what depends on it is skipped.
+//! Whether an installation is sound: [`Facts`] in, [`Check`]s out. Pure; [`crate::cluster::doctor`] gathers the facts,
+//! and `src/cli/doctor` prints the checks.
 //!
-//! [`Facts`] are gathered by [`crate::cluster::doctor`].
+//! # The flow
+//!
+//! 1. `session-webhook doctor` calls [`crate::cluster::doctor::gather`], which reads every object with the rights of the
+//!    calling user and puts each into [`Facts`] as an [`Observation`]: found, absent, or [`Unobservable`], with the right
+//!    that is missing or the error.
+//! 2. [`run_checks`] runs each check once, in the order in which a person would look: from the webhook configurations,
+//!    over the Service, the Deployment and the replicas, to certificates, HobbyFarm's objects, rights, clocks, and at last
+//!    the probe, a dry run that takes the whole way.
+//! 3. A check appends one [`Check`] to the `Report`: its [`CheckId`], a [`Status`], what was found, and how to repair it.
+//!    A check that looks at several objects (entries, replicas) collects `Finding`s, and the worst of them is the result.
+//!
+//! # Which check tells of a fault
+//!
+//! One fault is told by one check. A check that cannot be judged because an earlier one failed asks the report for it
+//! (`Report::first_unsound`) and is [`Status::Skipped`], with the name of that check. So does the probe with every check
+//! on the way from the API server to a replica. What may not be read is [`Status::Unknown`] in the check that needs it
+//! first, and never a fault.
+//!
+//! # The files
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `check` | [`CheckId`], [`Status`], [`Check`]: what is printed |
+//! | `observation` | [`Observation`], [`Unobservable`]: what reading an object came to |
+//! | `facts` | [`Facts`] and the plain data in it; `certificate_facts`: certificates and the servers that present them |
+//! | `client_config` | [`ClientConfig`] of an entry, [`WebhookTarget`]: the Service or URL that is called |
+//! | `pod_settings` | [`PodSettings`]: arguments, variables and files that a Deployment gives its pods |
+//! | `entries`, `match_conditions` | helpers to read the entries of a webhook configuration |
+//! | `grants` | RBAC, read as who may do what where |
+//! | `report` | the checks so far, and findings of one check |
+//! | `checks/` | one file a check, named as the check is printed |
+//!
+//! # A new check
+//!
+//! A variant of [`CheckId`] (its kebab-case name is printed), a file of that name in `checks/` with
+//! `check(&Facts, &mut Report)`, a line in `checks/mod.rs` where it belongs in the order, a fact in [`Facts`] and its
+//! reader in `src/cluster/doctor`, and a fault that it finds in `tests/doctor/faults.rs`. A test fails when the
+//! file is missing.
 
-mod certificates;
+mod certificate_facts;
+mod check;
+mod checks;
+mod client_config;
 mod entries;
 mod facts;
-mod place;
-mod pod;
-mod policy;
-mod probe;
-mod reach;
+mod grants;
+mod match_conditions;
+mod observation;
+mod pod_settings;
 mod report;
-mod rights;
-mod split;
-mod surroundings;
 
-use serde::Serialize;
-
-pub use self::facts::{
-    Account, Bundle, BundleState, Clock, Definition, Endpoint, Facts, Installed, Leaf, Look, Names, Obstacle,
-    Presented, Probe, Rbac, SecretSource, Served, Told, WritingRights,
+pub use self::certificate_facts::{
+    CaBundle, CaBundleContent, CertificateInfo, ClockReading, PresentedCertificate, ServedCertificate,
 };
-pub use self::place::{Call, Place, place};
-pub use self::pod::{PodSays, pod_says};
-pub use self::probe::probe_object;
-use self::report::Report;
-
-/// What is looked at. The names are stable: scripts may rely on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Id {
-    /// The configuration that asks `/mutate` exists, with its entry.
-    MutatingConfiguration,
-    /// The configuration that asks `/validate` exists, with its entries.
-    ValidatingConfiguration,
-    /// What the entries are asked about.
-    Rules,
-    /// No namespace and no object is exempt.
-    Selectors,
-    /// What becomes of writes while nobody answers.
-    FailurePolicy,
-    /// `matchConditions` tell HobbyFarm from everybody else.
-    Split,
-    /// The policy that holds the door without the webhook, where there is one.
-    AdmissionPolicy,
-    /// `sideEffects` allow dry runs.
-    SideEffects,
-    /// The API server does not wait for long.
-    Timeouts,
-    /// The version of reviews is one that is answered.
-    ReviewVersions,
-    /// The entries call one server, by the right paths.
-    ClientConfig,
-    /// That Service exists and has that port.
-    Service,
-    /// What runs behind it, and what it is told.
-    Deployment,
-    /// Replicas are ready.
-    Endpoints,
-    /// What the API server trusts.
-    CaBundle,
-    /// What is served.
-    ServedCertificate,
-    /// What is served is what the Secret holds.
-    Secret,
-    /// HobbyFarm's definition of Sessions.
-    Definition,
-    /// HobbyFarm's accounts exist and may write.
-    Accounts,
-    /// Who else may write, as far as RBAC goes.
-    OtherWriters,
-    /// The webhook's own account has the rights that it needs, and no others.
-    OwnRights,
-    /// The clocks agree.
-    Clock,
-    /// A dry run of a create meets the webhook.
-    Probe,
-}
-
-impl Id {
-    /// As it is printed.
-    pub fn name(self) -> String {
-        serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
-    }
-}
-
-/// What a check came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// As it should be.
-    Sound,
-    /// Works, and is worth a thought.
-    Questionable,
-    /// Broken.
-    Faulty,
-    /// Could not be looked at, for want of a right most likely.
-    Unknown,
-    /// Depends on what another check says.
-    Skipped,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What.
-    pub id: Id,
-    /// What it came to.
-    pub status: Status,
-    /// What was seen, for a person.
-    pub text: String,
-    /// The command or the field that mends it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-}
-
-/// Judges an installation, each check once, in the order in which a person would look.
-pub fn examine(facts: &Facts) -> Vec<Check> {
-    let mut report = Report::default();
-    entries::examine(facts, &mut report);
-    policy::examine(facts, &mut report);
-    reach::examine(facts, &mut report);
-    certificates::examine(facts, &mut report);
-    surroundings::examine(facts, &mut report);
-    rights::examine(facts, &mut report);
-    surroundings::clock(facts, &mut report);
-    probe::examine(facts, &mut report);
-    report.into_checks()
-}
+pub use self::check::{Check, CheckId, Status};
+pub use self::checks::{probe_object, run_checks};
+pub use self::client_config::{ClientConfig, InstallationNames, WebhookTarget, webhook_target};
+pub use self::facts::{
+    CertificateSource, Endpoint, Facts, HobbyFarmAccount, ProbeResult, Rbac, ServeSettings, SessionDefinition,
+    SettingsUnknown, WriteRights,
+};
+pub use self::observation::{Observation, Unobservable};
+pub use self::pod_settings::{PodSettings, pod_settings};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::core::admission::message::{DenialReasons, LONGEST_USER};
 use crate::core::admission::review::{GROUP, LONGEST_OBJECT};
 use crate::core::admission::rule::Rule;
-use crate::core::installation::{CONFIGURATION, OPERATIONS, RESOURCES};
+use crate::core::installation::{CONFIGURATION, OPERATIONS, RESOURCES, SCOPE};
 use crate::core::policy_twin::cel::{self, Validation, string_literal};
 use crate::core::settings::{Mode, Settings};
 
@@ -45,7 +45,7 @@ fn policy(settings: &Settings) -> Value {
                     "apiVersions": ["*"],
                     "operations": OPERATIONS,
                     "resources": RESOURCES,
-                    "scope": "Namespaced",
+                    "scope": SCOPE,
                 }],
             },
             "variables": variables,
@@ -94,7 +94,7 @@ fn refusing(validation: &Validation, settings: &Settings) -> Value {
 
 /// Who does what to which object, for the messages alone.
 fn message_variables() -> [(&'static str, String); 4] {
-    let name = "(has(request.namespace) ? request.namespace : '') + '/' + \
+    let name = "(has(request.namespace) && request.namespace != '' ? request.namespace + '/' : '') + \
                 (has(request.name) && request.name != '' ? request.name : '(generated name)')";
     let action = "request.operation == 'CREATE' ? 'create Session' : \
                 variables.subresource == 'status' ? 'edit the status of Session' : 'edit Session'";

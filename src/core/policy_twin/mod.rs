@@ -1,4 +1,6 @@
-//! The table of who may write as a `ValidatingAdmissionPolicy`, which the API server evaluates without the webhook.
+//! What the API server decides by itself, in CEL: who may write, as a `ValidatingAdmissionPolicy`, and which writes are spared
+//! the call of the webhook, as a match condition ([`keep_alive`]).
 
 pub mod admission_policy;
 pub mod cel;
+pub mod keep_alive;

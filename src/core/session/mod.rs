@@ -12,6 +12,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::core::session::raw_object::{BorrowedText, RawObject, Scalar, objects_equal, parse_bounded};
+use crate::core::session::timestamp::Layout;
 use crate::core::settings::Dialect;
 
 impl<'de> Deserialize<'de> for Session<'de> {
@@ -254,12 +255,22 @@ impl<'a> Session<'a> {
     /// What `status` says about the dialect, by the type of a flag or the name of the pause time.
     fn dialect_of_status(&self) -> Option<Dialect> {
         let by_flag = Field::FLAGS.into_iter().find_map(|flag| dialect_of_flag(&self.field(flag)));
-        let by_key = || {
-            [Dialect::Documented, Dialect::Gargantua]
-                .into_iter()
-                .find(|dialect| self.field(Field::pause_time(*dialect)) != Scalar::Absent)
+        let has_key = |dialect| self.field(Field::pause_time(dialect)) != Scalar::Absent;
+        let by_key = || match (has_key(Dialect::Documented), has_key(Dialect::Gargantua)) {
+            (true, false) => Some(Dialect::Documented),
+            (false, true) => Some(Dialect::Gargantua),
+            // Both prove nothing.
+            _ => None,
         };
         by_flag.or_else(by_key)
+    }
+
+    /// What the layout of a time says about the dialect.
+    fn dialect_of_times(&self) -> Option<Dialect> {
+        [Field::StartTime, Field::EndTime, Field::PauseTime, Field::PausedTime].into_iter().find_map(|field| {
+            let Scalar::Text(text) = self.field(field) else { return None };
+            Layout::dialect_of(text.trim())
+        })
     }
 }
 
@@ -273,12 +284,17 @@ fn dialect_of_flag(flag: &Scalar<'_>) -> Option<Dialect> {
 
 /// The dialect of a request that configuration does not settle. The stored object goes first: in a status write the API
 /// server puts the sender's spec back after the mutating webhook, so that one proves nothing.
+///
+/// Without any evidence it is what every released HobbyFarm stores: one string where its Go type is `bool`, and it cannot
+/// decode the list of all Sessions.
 pub fn detect_dialect(object: &Session<'_>, old: Option<&Session<'_>>) -> Dialect {
     old.unwrap_or(object)
         .dialect_of_spec()
         .or_else(|| old.and_then(Session::dialect_of_status))
         .or_else(|| object.dialect_of_status())
-        .unwrap_or(Dialect::Documented)
+        .or_else(|| old.and_then(Session::dialect_of_times))
+        .or_else(|| object.dialect_of_times())
+        .unwrap_or(Dialect::Gargantua)
 }
 
 /// What an update changes. `managedFields`, `resourceVersion` and `generation` do not count.

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// More members than this in one object are refused: each costs memory beyond the request itself, and a Session has some
 /// dozen.
 const MAX_MEMBERS: usize = 100_000;
+
+/// What the refusal begins with.
+pub(in crate::core) const TOO_MANY_MEMBERS: &str = "more than";
 
 /// Room that is made for the members of an object from the start.
 const TYPICAL_MEMBERS: usize = 8;
@@ -17,6 +19,9 @@ const TYPICAL_MEMBERS: usize = 8;
 /// Larger values (bytes of JSON) are compared as they stand, not by meaning, which would take many times their size. An API
 /// server writes the old and the new object in the same way, so it makes no difference to what it sends.
 const MAX_PARSED_BYTES: usize = 256 * 1024;
+
+/// Values that are nested deeper are compared as they stand too.
+const MAX_DEPTH: usize = 32;
 
 /// The members of a JSON object, sorted, each value still raw. `null` counts as absent; of members that are given twice the
 /// last one counts, as in Go.
@@ -50,7 +55,7 @@ impl<'a> RawObject<'a> {
         value: &'a RawValue,
     ) -> Result<(), E> {
         if self.0.len() == MAX_MEMBERS {
-            return Err(E::custom(format_args!("more than {MAX_MEMBERS} members")));
+            return Err(E::custom(format_args!("{TOO_MANY_MEMBERS} {MAX_MEMBERS} members")));
         }
         self.0.push((key, value));
         Ok(())
@@ -118,16 +123,41 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
 #[derive(serde::Deserialize)]
 pub(in crate::core) struct BorrowedText<'a>(#[serde(borrow)] pub(in crate::core) Cow<'a, str>);
 
-/// Whether two values mean the same JSON, however their keys are ordered and spaced.
+/// Whether two values mean the same JSON, however their keys are ordered and spaced. Numbers compare as they are written:
+/// two that a `f64` cannot tell apart are two.
 fn json_equal(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
-    let (Some(one), Some(other)) = (one.map(RawValue::get), other.map(RawValue::get)) else {
-        return one.is_none() && other.is_none();
-    };
-    one == other || parse_bounded::<Value>(one).is_some_and(|one| Some(one) == parse_bounded(other))
+    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
+    raw_equal(one, other, MAX_DEPTH)
+}
+
+/// Each level reads what is below it once more, hence the bounds on depth and size.
+fn raw_equal(one: &RawValue, other: &RawValue, depth: usize) -> bool {
+    let (one_text, other_text) = (one.get(), other.get());
+    if one_text == other_text {
+        return true;
+    }
+    let kind = |text: &str| text.as_bytes().first().copied();
+    match (kind(one_text), kind(other_text)) {
+        (Some(b'"'), Some(b'"')) => Scalar::read(one) == Scalar::read(other),
+        (Some(b'{'), Some(b'{')) if depth > 0 => {
+            let parts = (parse_bounded::<RawObject<'_>>(one_text), parse_bounded::<RawObject<'_>>(other_text));
+            let (Some(one), Some(other)) = parts else { return false };
+            one.0.len() == other.0.len()
+                && one.0.iter().zip(&other.0).all(|((key, value), (other_key, other_value))| {
+                    key == other_key && raw_equal(value, other_value, depth - 1)
+                })
+        }
+        (Some(b'['), Some(b'[')) if depth > 0 => {
+            let parts = (parse_bounded::<Vec<&RawValue>>(one_text), parse_bounded::<Vec<&RawValue>>(other_text));
+            let (Some(one), Some(other)) = parts else { return false };
+            one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| raw_equal(one, other, depth - 1))
+        }
+        _ => false,
+    }
 }
 
 /// A value of moderate size, parsed whole.
-pub(in crate::core) fn parse_bounded<T: DeserializeOwned>(json: &str) -> Option<T> {
+pub(in crate::core) fn parse_bounded<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
     if json.len() > MAX_PARSED_BYTES { None } else { serde_json::from_str(json).ok() }
 }
 

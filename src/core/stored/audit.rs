@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::SignedDuration;
 
-use crate::core::admission::normalize::{Timeouts, describe_value, is_unparsable, normalize, parse_known};
+use crate::core::admission::normalize::{
+    Timeouts, certain_instant, describe_value, is_unparsable, is_usable, normalize, usable_instant,
+};
 use crate::core::admission::rule::Rule;
 use crate::core::admission::validate;
 use crate::core::session::managed_fields::hand_edits;
@@ -12,7 +14,7 @@ use crate::core::session::raw_object::Scalar;
 use crate::core::session::timestamp::Instant;
 use crate::core::session::{Field, Session, Status, detect_dialect};
 use crate::core::settings::{Dialect, Settings};
-use crate::core::stored::backfill::{KeepAlive, is_usable, keep_alive};
+use crate::core::stored::backfill::{KeepAlive, keep_alive};
 use crate::core::stored::finding::{Finding, FindingKind, SessionFinding};
 use crate::core::text::quote;
 
@@ -154,7 +156,7 @@ impl<'a> Audit<'a> {
             _ => String::new(),
         };
         let (namespace, name) = (text("namespace"), text("name"));
-        let created = parse_known(&session.metadata("creationTimestamp")).map(|(_, time)| time);
+        let created = certain_instant(&session.metadata("creationTimestamp"));
         let mut judged = SessionAudit {
             session,
             namespace: &namespace,
@@ -234,7 +236,7 @@ impl SessionAudit<'_> {
                 FindingKind::MissingTime
             } else if is_unparsable(&value, self.dialect) {
                 FindingKind::BadTime
-            } else if is_usable(self.session, field, self.dialect) {
+            } else if is_usable(&value, self.dialect) {
                 continue;
             } else {
                 FindingKind::ForeignTime
@@ -243,17 +245,18 @@ impl SessionAudit<'_> {
         }
     }
 
-    /// What `/validate` would refuse, but for the times.
+    /// What `/validate` would refuse or warn of, but for single times.
     fn rules(&mut self) {
         for cause in validate::status(self.session, None, self.dialect) {
-            let kind = match cause.rule {
-                Rule::BadFlag => FindingKind::BadFlag,
-                Rule::EndBeforeStart => FindingKind::EndBeforeStart,
-                _ => continue,
-            };
-            let field = Field::FLAGS.into_iter().chain([Field::EndTime]).find(|field| field.path() == cause.field);
-            let value = field.map(|field| describe_value(&self.session.field(field))).unwrap_or_default();
-            self.add(kind, cause.field, value);
+            if cause.rule == Rule::BadFlag {
+                let field = Field::FLAGS.into_iter().find(|field| field.path() == cause.field);
+                let value = field.map(|field| describe_value(&self.session.field(field))).unwrap_or_default();
+                self.add(FindingKind::BadFlag, cause.field, value);
+            }
+        }
+        if validate::is_end_before_start(self.session, self.dialect) {
+            let value = describe_value(&self.session.field(Field::EndTime));
+            self.add(FindingKind::EndBeforeStart, Field::EndTime.path(), value);
         }
     }
 
@@ -272,10 +275,7 @@ impl SessionAudit<'_> {
 
     /// Whether its time has come; `None` where HobbyFarm cannot tell. A pause keeps a Session until it runs out.
     fn is_over(&self, pause_timeout: SignedDuration, now: Instant) -> Option<bool> {
-        let time = |field: Field| {
-            let is_usable = is_usable(self.session, field, self.dialect);
-            is_usable.then(|| parse_known(&self.session.field(field)).map(|(_, time)| time)).flatten()
-        };
+        let time = |field: Field| usable_instant(&self.session.field(field), self.dialect);
         let end = time(Field::EndTime)?;
         let is_paused = self.session.field(Field::Paused).as_flag() == Some(true);
         let pause = time(Field::pause_time(self.dialect)).filter(|_| is_paused).map(|pause| match self.dialect {

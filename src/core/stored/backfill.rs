@@ -3,16 +3,15 @@
 use jiff::SignedDuration;
 
 use crate::core::admission::normalize::{
-    Edit, LONGEST_QUOTE, Timeouts, describe_value, is_unparsable, normalize, repair,
+    Edit, LONGEST_QUOTE, Timeouts, describe_value, is_unrepairable, is_usable, normalize, repair,
 };
 use crate::core::session::duration::parse_go_duration;
-use crate::core::session::raw_object::Scalar;
-use crate::core::session::timestamp::{Instant, Layout};
+use crate::core::session::timestamp::Instant;
 use crate::core::session::{Field, Session, Status};
 use crate::core::settings::Dialect;
 use crate::core::text::quote;
 
-/// What becomes of a time that cannot be read in any layout.
+/// What becomes of a time of which nobody can tell what instant it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unparsable {
     /// It stays, and is told of.
@@ -28,7 +27,7 @@ pub struct RepairPlan {
     pub edits: Vec<Edit>,
     /// Whether the object has no `status`, or a `null`.
     pub status_is_missing: bool,
-    /// Times that cannot be read in any layout, each with its value, quoted.
+    /// Times that are in no known layout, or tell no instant for certain, each with its value, quoted.
     pub unparsable: Vec<(Field, String)>,
 }
 
@@ -45,7 +44,7 @@ pub fn plan_repair(
         return RepairPlan::default();
     }
     let unusable: Vec<_> =
-        required_times(session, dialect).filter(|field| !is_usable(session, *field, dialect)).collect();
+        required_times(session, dialect).filter(|field| !is_usable(&session.field(*field), dialect)).collect();
     if unusable.is_empty() {
         return RepairPlan::default();
     }
@@ -58,7 +57,7 @@ pub fn plan_repair(
         status_is_missing: matches!(session.status(), Status::Absent),
         unparsable: unusable
             .into_iter()
-            .filter(|field| is_unparsable(&session.field(*field), dialect))
+            .filter(|field| is_unrepairable(&session.field(*field), dialect))
             .map(|field| (field, describe_value(&session.field(field))))
             .collect(),
     }
@@ -69,14 +68,6 @@ pub(in crate::core) fn required_times(session: &Session<'_>, dialect: Dialect) -
     let is_paused = session.field(Field::Paused).as_flag() == Some(true);
     let pause = is_paused.then_some(Field::pause_time(dialect));
     [Field::StartTime, Field::EndTime].into_iter().chain(pause)
-}
-
-/// Whether HobbyFarm can read the time: it knows the layout of its dialect only.
-pub fn is_usable(session: &Session<'_>, field: Field, dialect: Dialect) -> bool {
-    match session.field(field) {
-        Scalar::Text(text) => Layout::of(dialect).parse(&text).is_some(),
-        _ => false,
-    }
 }
 
 /// How long after a keep-alive HobbyFarm lets a Session live.

@@ -82,9 +82,9 @@ findings! {
     BadFlag: Error, "delete the session, or write the flag as a break-glass user";
     /// The course or scenario has a keep-alive duration that HobbyFarm cannot read: the next keep-alive empties `end_time`.
     MalformedKeepAlive: Error, "give the course or scenario a keepalive_duration such as 5m or 1h30m";
-    /// `end_time` is before `start_time`: HobbyFarm takes the session for one that is over.
+    /// `end_time` is before `start_time`: one of them is wrong. HobbyFarm goes by the end alone.
     EndBeforeStart: Warning, "delete the session, or write the times as a break-glass user";
-    /// A flag or the pause time is not as HobbyFarm writes it: the session may be shown in the wrong state.
+    /// A flag or a time is not as HobbyFarm writes it: the session may be shown in the wrong state.
     NotNormalized: Warning, "nothing, where HobbyFarm goes on writing it: the webhook repairs its next write; else delete the session";
     /// The user has a newer active session of the same scenario: the machines of this one may be paid for in vain.
     Duplicate: Warning, "ask the user, then delete the older session";

@@ -292,18 +292,14 @@ pub(super) async fn times_are_mended_after_a_dry_run_by_whoever_may_write(world:
     assert_eq!(audit(world, "admin", &[]).await.code, 0);
 }
 
-/// Gives the accounts of `components/audit` their rights.
+/// Makes the account of `components/audit`, with its rights.
 fn grant(world: &World) {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/components/audit/rbac.yaml");
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(&std::fs::read_to_string(file).unwrap()).unwrap();
     for subject in objects.iter_mut().filter_map(|object| object.get_mut("subjects")?.as_array_mut()).flatten() {
         subject["namespace"] = json!(NAMESPACE);
     }
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {
-        "name": "session-webhook-audit", "namespace": NAMESPACE,
-    }});
-    objects.push(account);
-    world.admin_kubectl.run_on(&["apply", "-f", "-"], &objects).succeeds();
+    world.admin_kubectl.run_on(&["apply", "-n", NAMESPACE, "-f", "-"], &objects).succeeds();
 }
 
 /// Takes them away again: `doctor` would call the webhook's superfluous.
@@ -342,14 +338,15 @@ pub(super) async fn one_replica_tells_the_findings_as_metrics(world: &World) {
     grant(world);
     let planted: Vec<_> = faults(world).into_iter().map(|(session, ..)| session).skip(9).take(2).collect();
     plant(world, &planted).await;
-    let options = ["--audit-interval", "1s", "--backfill=false"];
-    let mut leader = Replica::start(world, "auditor", &options).await;
+    let options = ["--audit-interval", "1s", "--backfill=false", "--backfill-lease", "session-webhook-audit"];
+    let account = "session-webhook-audit";
+    let mut leader = Replica::start_as(world, account, "auditor", &options).await;
     leader.leads().await;
     let findings = "audit_findings{finding=\"DanglingReference\",severity=\"warning\"}";
     eventually("both are told", PATIENCE, async || (leader.metric(findings).await == 2).then_some(())).await;
     assert_eq!(leader.metric("audit_sessions").await, 2);
     assert_eq!(leader.metric("audit_findings{finding=\"BadTime\",severity=\"error\"}").await, 0);
-    let follower = Replica::start(world, "auditor-in-waiting", &options).await;
+    let follower = Replica::start_as(world, account, "auditor-in-waiting", &options).await;
     accepts(&world.alice, Request::delete(&planted[0], "Background")).await;
     eventually("one is gone", PATIENCE, async || (leader.metric(findings).await == 1).then_some(())).await;
     assert_eq!(follower.metric("audit_sessions").await, 0, "one tells for all");
