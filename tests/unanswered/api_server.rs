@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::faults::Fault;
 
 /// Longer than anything takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What nobody may ever repeat.
 pub(crate) const MARKER: &str = "m4rk3r";
 pub(crate) const NAMESPACE: &str = "hobbyfarm-system";
@@ -171,7 +171,7 @@ impl ApiServer {
     pub(crate) fn events(&self) -> String {
         let state = self.state.lock().unwrap();
         let events = state.objects.iter().filter(|(path, _)| path.contains("/events/"));
-        events.map(|(_, event)| format!("{event}\n")).collect()
+        events.map(|(_, event)| event.to_string()).collect::<Vec<_>>().join("\n")
     }
 
     /// Whether both webhook configurations hold an authority.

@@ -84,7 +84,7 @@ impl Fault {
                 let mut block = format!("{head}Content-Length: 1000000\r\n\r\n");
                 while stream.write_all(block.as_bytes()).await.is_ok() {
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                    block = " ".to_owned();
+                    " ".clone_into(&mut block);
                 }
             }
         }

@@ -1,7 +1,13 @@
 //! What the program does when the API server does not answer, or answers anything but what it should: each command against each
 //! fault of each kind of request. It ends or goes on within its bound, says so once, loses nothing, and claims nothing that did
 //! not happen.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
 
 mod api_server;
 mod credentials;
@@ -55,7 +61,7 @@ async fn audit_ends_and_says_why() {
         let fine = fault == Fault::OldObject;
         let code = if partly || fine { 1 } else { 2 };
         check(ended.code == Some(code), "expected another exit code", &ended)?;
-        let told = if fine { 0 } else { 1 };
+        let told = usize::from(!fine);
         check(if partly { errors(&ended) >= 1 } else { errors(&ended) == told }, "not told once", &ended)
     })
     .await;
