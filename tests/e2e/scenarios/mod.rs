@@ -31,10 +31,12 @@ pub(crate) struct Scenario {
 }
 
 macro_rules! scenarios {
+    (@since) => { None };
+    (@since $since:literal) => { Some($since) };
     ($($module:ident :: $name:ident $(since $since:literal)?,)+) => {
         &[$(Scenario {
             name: concat!(stringify!($module), "::", stringify!($name)),
-            since: None$(.or(Some($since)))?,
+            since: scenarios!(@since $($since)?),
             run: |world| Box::pin($module::$name(world)),
         },)+]
     };
