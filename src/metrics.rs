@@ -85,6 +85,8 @@ pub struct Metrics {
     pub audit_ended: Gauge,
     /// Audits that came to nothing.
     pub audit_errors: Counter,
+    /// 1 while the last audit came to nothing.
+    pub audit_failing: Gauge,
     /// When a controller that works has last got on, seconds since 1970; nothing where it does not work.
     pub controller_progress: Family<ControllerLabel, Gauge>,
     /// Controllers that were started anew, by why.
@@ -157,6 +159,7 @@ impl Metrics {
         let audit_sessions = r.make("audit_sessions", "Sessions that the last audit judged");
         let audit_ended = r.make_with_unit("audit_ended", "When the last audit ended, since 1970", Unit::Seconds);
         let audit_errors = r.make("audit_errors", "Audits that came to nothing");
+        let audit_failing = r.make("audit_failing", "1 while the last audit of this replica came to nothing");
         let controller_progress = r.by(&["controller"]).make_with_unit(
             "controller_progress",
             "When a controller that works in this replica has last got on, since 1970",
@@ -202,6 +205,7 @@ impl Metrics {
             audit_sessions,
             audit_ended,
             audit_errors,
+            audit_failing,
             controller_progress,
             controller_restarts,
             log_lines_lost,

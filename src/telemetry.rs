@@ -1,14 +1,18 @@
 //! Logs: text for people or JSON for machines, on standard error, written by a thread of their own: whoever reads them may stop
 //! reading, and no request waits for him.
 
+mod json;
+
 use std::io::{self, BufWriter, IsTerminal, Stderr, Write};
 use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
+use tracing::Metadata;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -20,6 +24,9 @@ const MAX_BUFFERED_LINES: usize = 2_000;
 /// After it has written what was there the thread rests for so long: a flood of lines wakes it once for many of them, and not for each,
 /// which costs more than the line.
 const BATCH_INTERVAL: Duration = Duration::from_millis(2);
+
+/// How long the program waits at its end for whoever reads the log.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Standard error. Its flush is the end of what was there to write.
 struct BatchedStderr(BufWriter<Stderr>);
@@ -67,20 +74,39 @@ pub fn init(level: &str, format: LineFormat) -> Result<WorkerGuard, TryInitError
     LOST.get_or_init(|| writer.error_counter());
     // The level was checked by its value parser.
     let filter = EnvFilter::builder().parse_lossy(level);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
     match format {
         LineFormat::Text => {
             let text = layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
             registry.with(text).try_init()?;
         }
         LineFormat::Json => {
-            let json =
-                layer().json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(writer);
+            let json = layer().event_format(json::Format).fmt_fields(json::NoFields).with_writer(writer);
             registry.with(json).try_init()?;
         }
     }
     panic::set_hook(Box::new(log_panic));
     Ok(guard)
+}
+
+/// Whether what speaks here never quotes an object or a credential. kube's client logs whole answers at WARN, and each failed
+/// request at ERROR, without saying to whom; the errors themselves are logged where they are handled.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    !["kube", "tower", "hyper", "h2", "tungstenite", "rustls"].iter().any(|library| target.starts_with(library))
+}
+
+/// Writes to standard error as a program's last word, and waits for a second at most: nobody may be reading.
+pub fn last_word(text: &str) {
+    let (done, written) = std::sync::mpsc::channel();
+    let text = text.to_owned();
+    let write = move || {
+        drop(writeln!(anstream::stderr(), "{text}"));
+        let _ = done.send(());
+    };
+    if thread::Builder::new().name("last word".to_owned()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(LAST_WORD);
+    }
 }
 
 /// Logs where a panic happened. Its message is left out: it may quote what a client sent, and no part of an object

@@ -278,3 +278,21 @@ fn completions_are_printed(#[values("bash", "zsh", "fish")] shell: &str) {
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().contains("ops-listen"));
 }
+
+#[rstest]
+#[case::misspelt("SESSION_WEBHOOK_BACKFIL", Some("SESSION_WEBHOOK_BACKFILL"))]
+#[case::of_nothing("SESSION_WEBHOOK_XYZZY", Some("is no option"))]
+#[case::an_option("SESSION_WEBHOOK_MODE", None)]
+#[case::of_another_program("WEBHOOK_MODE", None)]
+#[case::service_host("SESSION_WEBHOOK_SERVICE_HOST", None)]
+#[case::service_port("SESSION_WEBHOOK_SERVICE_PORT_HTTPS", None)]
+#[case::port("SESSION_WEBHOOK_PORT", None)]
+#[case::port_address("SESSION_WEBHOOK_PORT_443_TCP_ADDR", None)]
+#[case::another_service("SESSION_WEBHOOK_METRICS_PORT_8080_TCP_PROTO", None)]
+fn a_variable_that_is_no_option_is_told(#[case] name: &str, #[case] told: Option<&str>) {
+    let warnings = session_webhook::config::unknown_variables(&session_webhook::cli::command(), &[name.to_owned()]);
+    match told {
+        Some(text) => assert!(warnings.len() == 1 && warnings[0].contains(text), "{warnings:?}"),
+        None => assert_eq!(warnings, Vec::<String>::new()),
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use session_webhook::server::Listeners;
 use support::client::{Client, client_config, post_head};
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{PATIENCE, eventually, review};
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -22,13 +22,13 @@ fn assert_closed<S: std::io::Read + std::io::Write>(client: &mut Client<S>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_shakes_hands_is_cut() {
-    let server = Running::start(|config| config.timeouts.handshake = SHORT);
+    let server = TestServer::start(|config| config.timeouts.handshake = SHORT);
     assert_closed(&mut Client::plain(server.listeners.webhook).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_ends_its_headers_is_cut() {
-    let server = Running::start(|config| config.timeouts.header = SHORT);
+    let server = TestServer::start(|config| config.timeouts.header = SHORT);
     let mut client = server.connect();
     client.send(b"POST /mutate HTTP/1.1\r\nhost: loc");
     assert_closed(&mut client);
@@ -39,7 +39,7 @@ async fn a_client_that_never_ends_its_headers_is_cut() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_cut_after_the_idle_timeout() {
-    let server = Running::start(|config| config.timeouts.idle = SHORT);
+    let server = TestServer::start(|config| config.timeouts.idle = SHORT);
     let mut client = server.connect();
     assert!(client.post("/mutate", review().to_string().as_bytes()).starts_with("HTTP/1.1 200"));
     assert_closed(&mut client);
@@ -47,11 +47,11 @@ async fn an_idle_connection_is_cut_after_the_idle_timeout() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cut_is_counted() {
-    let server = Running::start(|config| config.timeouts.header = SHORT);
+    let server = TestServer::start(|config| config.timeouts.header = SHORT);
     let _silent = server.connect();
     eventually("the silent one is cut", || server.closed("header-timeout") == 1).await;
 
-    let server = Running::start(|config| config.timeouts.idle = SHORT);
+    let server = TestServer::start(|config| config.timeouts.idle = SHORT);
     let mut idle = server.connect();
     assert!(idle.post("/mutate", review().to_string().as_bytes()).starts_with("HTTP/1.1 200"));
     eventually("the idle one is cut", || server.closed("idle") == 1).await;
@@ -59,7 +59,7 @@ async fn what_is_cut_is_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_for_headers_begins_with_their_first_byte() {
-    let server = Running::start(|config| config.timeouts.header = SHORT);
+    let server = TestServer::start(|config| config.timeouts.header = SHORT);
     let body = review().to_string();
     let mut client = server.connect();
     assert!(client.post("/mutate", body.as_bytes()).starts_with("HTTP/1.1 200"));
@@ -74,7 +74,7 @@ async fn the_time_for_headers_begins_with_their_first_byte() {
 /// An API server speaks nothing else to a Service.
 #[tokio::test(flavor = "multi_thread")]
 async fn http_1_1_alone_is_spoken() {
-    let server = Running::start(|_| ());
+    let server = TestServer::start(|_| ());
     let connect = |protocols: &[&[u8]]| {
         let mut config = client_config(&server.authority, None, rustls::ALL_VERSIONS);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
@@ -97,7 +97,7 @@ async fn http_1_1_alone_is_spoken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_may_take_longer_than_headers_and_idling() {
-    let server = Running::start(|config| {
+    let server = TestServer::start(|config| {
         config.timeouts.header = SHORT;
         config.timeouts.idle = SHORT;
     });
@@ -113,7 +113,7 @@ async fn a_body_may_take_longer_than_headers_and_idling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_carries_many_requests_good_and_bad() {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let mut client = server.connect();
     let body = review().to_string();
     for _ in 0..3 {
@@ -126,7 +126,7 @@ async fn a_connection_carries_many_requests_good_and_bad() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn too_large_a_body_is_refused_before_it_is_sent() {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let mut client = server.connect();
     client.send(post_head("/mutate", session_webhook::server::MAX_BODY + 1).as_bytes());
     assert!(client.response().unwrap().starts_with("HTTP/1.1 413"));
@@ -135,7 +135,7 @@ async fn too_large_a_body_is_refused_before_it_is_sent() {
 /// Unread bytes would reset the connection, and the reason be lost on the way.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_a_refusal_reaches_a_client_that_sends_its_body_first() {
-    let server = Running::start(|_| ());
+    let server = TestServer::start(|_| ());
     for _ in 0..10 {
         let mut client = server.connect();
         let body = vec![b' '; 300_000];
@@ -149,7 +149,7 @@ async fn the_reason_of_a_refusal_reaches_a_client_that_sends_its_body_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_are_sent_before_their_answers_are_answered_in_turn() {
-    let server = Running::start(|_| ());
+    let server = TestServer::start(|_| ());
     let mut client = server.connect();
     let body = review().to_string();
     for path in ["/mutate", "/nowhere", "/validate"] {
@@ -164,7 +164,7 @@ async fn requests_that_are_sent_before_their_answers_are_answered_in_turn() {
 /// IPv4 alone where the host that runs this test has no IPv6.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_default_addresses_are_of_both_families() {
-    let server = Running::start(|config| {
+    let server = TestServer::start(|config| {
         let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
         config.listeners = Listeners { webhook: any, ops: any };
     });

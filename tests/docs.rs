@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+#[path = "support/kubernetes_versions.rs"]
+mod kubernetes_versions;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -101,4 +104,22 @@ fn the_man_pages_name_every_command_and_option() {
             assert!(page.contains(&written), "{}: --{long}", sub.get_name());
         }
     }
+}
+
+#[test]
+fn the_range_of_versions_says_which_are_tested() {
+    let [oldest, newest] = kubernetes_versions::TESTED;
+    let tested =
+        Regex::new(&format!("Kubernetes {oldest} (or|and) later, tested on {oldest} and {newest}\\b")).unwrap();
+    for page in ["README.md", "docs/install.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        assert!(tested.is_match(&text), "{page}");
+    }
+    // Each is what tests/control-plane provides.
+    let script = fs::read_to_string(root().join("tests/control-plane")).unwrap();
+    for version in kubernetes_versions::TESTED {
+        assert!(script.contains(&format!("\n  {version}) ")), "{version}");
+    }
+    let module = fs::read_to_string(root().join("tests/tools/kubernetes/go.mod")).unwrap();
+    assert!(module.contains(&format!("\tk8s.io/kubernetes v{newest}.")), "tests/tools builds {newest}");
 }

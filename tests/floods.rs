@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use support::client::{Client, client_config, post_head};
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{PATIENCE, eventually, review};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-async fn connect(server: &Running) -> TlsStream<TcpStream> {
+async fn connect(server: &TestServer) -> TlsStream<TcpStream> {
     let config = client_config(&server.authority, None, rustls::ALL_VERSIONS);
     let stream = TcpStream::connect(server.listeners.webhook).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
@@ -24,7 +24,7 @@ async fn connect(server: &Running) -> TlsStream<TcpStream> {
 }
 
 /// Sends all that `flood` has to give; the server must have ended the connection before the end of it.
-async fn is_cut(server: &Running, flood: impl Iterator<Item = Vec<u8>>) {
+async fn is_cut(server: &TestServer, flood: impl Iterator<Item = Vec<u8>>) {
     let (mut answers, mut requests) = tokio::io::split(connect(server).await);
     let closed = tokio::spawn(async move {
         let mut answer = [0; 4096];
@@ -49,7 +49,7 @@ fn honest_requests(client: &mut Client, count: usize) {
 
 /// An honest client, over its own connection, before, while and after `flood` comes.
 async fn nobody_else_notices(flood: impl Iterator<Item = Vec<u8>>) {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let mut honest = server.connect();
     honest_requests(&mut honest, 1);
     let answered = spawn_blocking(move || {
@@ -73,7 +73,7 @@ async fn headers_that_never_end_end_their_connection() {
 /// Bytes that are no TLS, and TLS that is no HTTP.
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_ends_its_connection() {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let mut plain = TcpStream::connect(server.listeners.webhook).await.unwrap();
     plain.write_all(&[0xff; 4096]).await.unwrap();
     let mut rest = Vec::new();
@@ -100,7 +100,7 @@ async fn never_reads(mut stream: impl AsyncWrite + Unpin, request: Vec<u8>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_nobody_reads_are_given_up() {
     const SHORT: Duration = Duration::from_millis(50);
-    let server = Running::start(|config| {
+    let server = TestServer::start(|config| {
         config.timeouts.idle = SHORT;
         config.limits.body_timeout = SHORT;
     });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use support::client::{Client, post_head};
 use support::program::Program;
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{eventually, review};
 
 fn body() -> Vec<u8> {
@@ -17,7 +17,7 @@ fn body() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_silent_connections_locks_nobody_out_and_pushes_out_nobody_who_is_served() {
-    let server = Running::start(|config| config.limits.connections = 4);
+    let server = TestServer::start(|config| config.limits.connections = 4);
     let mut honest = server.connect();
     assert!(honest.post("/mutate", &body()).starts_with("HTTP/1.1 200"));
     let _flood: Vec<_> = (0..20).map(|_| Client::plain(server.listeners.webhook).unwrap()).collect();
@@ -31,7 +31,7 @@ async fn a_flood_of_silent_connections_locks_nobody_out_and_pushes_out_nobody_wh
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_that_were_served_make_place_for_a_new_one() {
-    let server = Running::start(|config| config.limits.connections = 3);
+    let server = TestServer::start(|config| config.limits.connections = 3);
     let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
     for client in &mut clients {
         assert!(client.post("/mutate", &body()).starts_with("HTTP/1.1 200"));
@@ -48,7 +48,7 @@ async fn idle_connections_that_were_served_make_place_for_a_new_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_never_end_their_bodies_make_place_for_a_new_one() {
-    let server = Running::start(|config| config.limits.connections = 2);
+    let server = TestServer::start(|config| config.limits.connections = 2);
     let (mut one, _) = server.half_a_request().await;
     let (mut two, rest) = server.half_a_request().await;
     // Refused while their requests are young enough to be honest work.
@@ -86,7 +86,7 @@ fn a_review_of_20_mb_over_a_slow_link_is_answered_with_the_default_limits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_counted_while_they_are_open() {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let mut client = server.connect();
     client.post("/mutate", &body());
     assert_eq!(server.metrics.connections.get(), 1);
@@ -116,7 +116,7 @@ fn without_file_descriptors_it_makes_room_and_does_not_spin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_the_ops_listener_takes_only_so_many_places() {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let mut scraper = Client::plain(server.listeners.ops).unwrap();
     assert!(scraper.get("/metrics").starts_with("HTTP/1.1 200"));
     let mut flood: Vec<_> = (0..100).map(|_| Client::plain(server.listeners.ops).unwrap()).collect();
@@ -141,7 +141,7 @@ const PROBE: &[u8] = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 #[case::http2(b"PRI * HTTP/2.0\r\n\r\n", 0)]
 #[tokio::test(flavor = "multi_thread")]
 async fn held_connections_of_the_ops_listener_starve_no_probe(#[case] sent: &[u8], #[case] answers: usize) {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let mut scraper = Client::plain(server.listeners.ops).unwrap();
     assert!(scraper.get("/metrics").starts_with("HTTP/1.1 200"));
     let mut held = Vec::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use support::certificates::{ALIVE, Authority, Secret};
 use support::client::Client;
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{PATIENCE, eventually, review};
 
 fn is_asked_to_close(client: &mut Client) -> bool {
@@ -17,7 +17,7 @@ fn is_asked_to_close(client: &mut Client) -> bool {
 }
 
 struct Rotating {
-    server: Running,
+    server: TestServer,
     authority: Authority,
     secret: Secret,
 }
@@ -26,7 +26,7 @@ impl Rotating {
     fn start() -> Self {
         let authority = Authority::new();
         let secret = Secret::new(&authority.issue("old", ALIVE));
-        Self { server: Running::following(&authority, &secret, |_| {}), authority, secret }
+        Self { server: TestServer::following(&authority, &secret, |_| {}), authority, secret }
     }
 
     async fn rotate(&mut self) {
@@ -55,7 +55,7 @@ async fn after_a_reload_a_connection_ends_with_its_next_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_connection_ends_with_its_next_answer() {
-    let server = Running::start(|config| config.timeouts.age = Duration::from_millis(50));
+    let server = TestServer::start(|config| config.timeouts.age = Duration::from_millis(50));
     let mut client = server.connect();
     let started = Instant::now();
     while !is_asked_to_close(&mut client) {

@@ -17,7 +17,7 @@ use rstest::rstest;
 use session_webhook::core::admission::policy::Policy;
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
-use session_webhook::server::ops::{self, Ops};
+use session_webhook::server::ops::{self, OpsState};
 use session_webhook::server::router::router;
 use session_webhook::server::tls::{Certificate, TlsStatus};
 use session_webhook::server::{Limits, MAX_BODY, Stage};
@@ -306,7 +306,7 @@ fn status(not_after: &str) -> TlsStatus {
         not_before: Timestamp::UNIX_EPOCH,
         not_after: not_after.parse().unwrap(),
     };
-    TlsStatus { certificate, loads: 1, problem: None, distrust: None }
+    TlsStatus { certificate, loads: 1, error: None, distrust: None }
 }
 
 #[rstest]
@@ -322,7 +322,7 @@ async fn readiness_tells_the_certificate(
 ) {
     let (_tls, tls) = watch::channel(status(not_after));
     let (_stage, stage) = watch::channel(stage);
-    let router = ops::router(Ops { metrics: metrics(), tls, stage });
+    let router = ops::router(OpsState { metrics: metrics(), tls, stage });
     let ready = send(&router, Request::get("/readyz").body(Body::empty()).unwrap()).await;
     assert_eq!(ready.status, code);
     for part in [word, "CN=hook", "hook.example", not_after] {

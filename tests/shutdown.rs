@@ -9,13 +9,13 @@ use rstest::rstest;
 use session_webhook::server::{ServerError, Timeouts};
 use support::client::{Client, post_head};
 use support::program::Program;
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{eventually, review};
 
 const FOREVER: Duration = Duration::from_hours(1);
 
-fn start(drain_delay: Duration, drain: Duration) -> Running {
-    Running::start(|config| config.timeouts = Timeouts { drain_delay, drain, ..config.timeouts })
+fn start(drain_delay: Duration, drain: Duration) -> TestServer {
+    TestServer::start(|config| config.timeouts = Timeouts { drain_delay, drain, ..config.timeouts })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +61,7 @@ async fn a_second_signal_ends_at_once_whatever_is_in_flight() {
     server.stop.send(()).await.unwrap();
     server.unready().await;
     server.stop.send(()).await.unwrap();
-    assert!(matches!(server.ends().await, Err(ServerError::Cut { requests: 1 })));
+    assert!(matches!(server.ends().await, Err(ServerError::RequestsAborted { requests: 1 })));
     assert!(client.response().is_err());
 }
 
@@ -79,12 +79,12 @@ async fn a_request_that_never_ends_is_cut_after_the_drain_timeout() {
     let server = start(Duration::ZERO, Duration::from_millis(50));
     let (_client, _) = server.half_a_request().await;
     server.stop.send(()).await.unwrap();
-    assert!(matches!(server.ends().await, Err(ServerError::Cut { requests: 1 })));
+    assert!(matches!(server.ends().await, Err(ServerError::RequestsAborted { requests: 1 })));
 }
 
 /// The real program: what a rolling restart does to it, and to a client in the middle of a request.
-#[test]
-fn sigterm_answers_what_is_in_flight_and_ends_with_0() {
+#[rstest]
+fn a_signal_lets_it_answer_what_is_in_flight_and_end_with_0(#[values("TERM", "INT", "HUP")] signal: &str) {
     let mut program = Program::start("--drain-delay 2s", 1024);
     let body = review().to_string().into_bytes();
     let (mut slow, mut kept) = (program.connect(), program.connect());
@@ -92,7 +92,7 @@ fn sigterm_answers_what_is_in_flight_and_ends_with_0() {
     slow.send(post_head("/validate", body.len()).as_bytes());
     while program.metric("in_flight_requests") == 0 {}
 
-    program.terminate();
+    program.signal(signal);
     program.logs("stopping; unready, serving on for the drain delay");
     for client in [&mut kept, &mut program.connect()] {
         let answer = client.post("/mutate", &body).to_ascii_lowercase();
@@ -124,4 +124,28 @@ fn a_program_that_cuts_requests_ends_with_1(#[case] options: &str, #[case] twice
     }
     assert_eq!(program.exit_code(), Some(1));
     assert!(client.response().is_err());
+}
+
+#[rstest]
+#[case::all_answered(false, 0)]
+#[case::a_request_cut(true, 1)]
+fn it_ends_although_nobody_reads_its_log(#[case] in_flight: bool, #[case] code: i32) {
+    let mut program = Program::start("--drain-delay 0s --drain-timeout 50ms", 1024);
+    program.never_read_the_log_again();
+    let mut denied = review();
+    denied["request"]["userInfo"]["username"] = "alice".into();
+    let denied = denied.to_string().into_bytes();
+    let mut client = program.connect();
+    // Until neither the pipe nor the queue takes another line.
+    while program.metric("log_lines_lost_total") == 0 {
+        for _ in 0..100 {
+            assert!(client.post("/validate", &denied).contains(r#""allowed":false"#));
+        }
+    }
+    if in_flight {
+        client.send(post_head("/validate", 100).as_bytes());
+        while program.metric("in_flight_requests") == 0 {}
+    }
+    program.terminate();
+    assert_eq!(program.exit_code(), Some(code));
 }

@@ -3,18 +3,18 @@
 
 mod support;
 
-use rcgen::{KeyPair, PKCS_RSA_SHA256};
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair, PKCS_RSA_SHA256, date_time_ymd};
 use rstest::rstest;
-use session_webhook::server::tls::{Handshake, Pair, Problem, self_signed};
+use session_webhook::server::tls::{CertificateError, Handshake, Pair, self_signed};
 use session_webhook::server::{Config, Server, ServerError, TlsSource, clock};
 use support::certificates::{ALIVE, Authority, Secret, unwrapped};
 use support::client::Client;
 use support::config;
-use support::running::{POLL, Running};
+use support::test_server::{POLL, TestServer};
 use tokio::sync::mpsc;
 
 /// The certificate of a new handshake, as PEM would have it.
-fn served(server: &Running) -> Vec<u8> {
+fn served(server: &TestServer) -> Vec<u8> {
     server.connect().certificate()
 }
 
@@ -28,7 +28,7 @@ async fn a_secret_that_is_swapped_twice_is_followed_twice() {
     let authority = Authority::new();
     let pairs = ["one", "two", "three"].map(|name| authority.issue(name, ALIVE));
     let secret = Secret::new(&pairs[0]);
-    let mut server = Running::following(&authority, &secret, |_| {});
+    let mut server = TestServer::following(&authority, &secret, |_| {});
     assert_eq!(served(&server), der(&pairs[0]));
     for (loads, pair) in (2..).zip(&pairs[1..]) {
         secret.swap(pair);
@@ -61,6 +61,50 @@ fn cut_in_the_middle(authority: &Authority) -> Pair {
     pair
 }
 
+/// A certificate as people made them long ago: its common name alone says what it is for.
+fn without_alternative_names(authority: &Authority) -> Pair {
+    authority
+        .issue_changed(&["localhost"], ALIVE, &KeyPair::generate().unwrap(), |params| params.subject_alt_names.clear())
+}
+
+fn for_clients(authority: &Authority) -> Pair {
+    authority.issue_changed(&["localhost"], ALIVE, &KeyPair::generate().unwrap(), |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    })
+}
+
+fn root_before_leaf(authority: &Authority) -> Pair {
+    let pair = authority.issue("a", ALIVE);
+    Pair { certificate: [authority.pem().as_bytes(), &pair.certificate].concat(), ..pair }
+}
+
+fn with_key(authority: &Authority, key: &str) -> Pair {
+    Pair { key: key.as_bytes().to_vec(), ..authority.issue("a", ALIVE) }
+}
+
+/// By `openssl pkcs8 -topk8`.
+const ENCRYPTED_PKCS8: &str = "\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAiq+QMB8jTf/AICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEIwJCtMlo8oKA+HbOxcIDCIEgZAB
+ianaH2CHf9pGku+pz80BowtT1E6ttyqP45nrTcNHOYmZtTu1HT+1bYiNJbDuQIJW
+MDzfdx9jIXk4Uu7j0wjglqdlknYUwx0+L6C7YLljisHWkd4p1zM9wWUvYivEJF5O
+qaPMKHEinVUpdsNswi7Ek0kLqGgJbP4+XRwyU5ZLt1/cPsVjqYkwbHEKvTr1nJc=
+-----END ENCRYPTED PRIVATE KEY-----
+";
+
+/// By `openssl ec -aes256`.
+const ENCRYPTED_SEC1: &str = "\
+-----BEGIN EC PRIVATE KEY-----
+Proc-Type: 4,ENCRYPTED
+DEK-Info: AES-256-CBC,A0580CF0F46E9B0EE107E2F1B1F07F42
+
++1kNj8L8T16jRBzmSPGPxpaaPR2Dt2s3mzuAK6bscV7fBmrsIWyRrqvvj8p2tsVz
+0KkJoh5DiO8R369DtHD9MW/gU1UsY0+5fg81/VPQ1spzpwlxrrGcsbumXcrIJ0rn
+44pes/EFOfvOd3ny9zOR1tjAVVBHtW5nKiYecARBa1g=
+-----END EC PRIVATE KEY-----
+";
+
 /// Clients call the server `localhost`.
 fn expect_localhost(config: &mut Config) {
     config.handshake.names = vec!["localhost".try_into().unwrap()];
@@ -74,6 +118,11 @@ fn expect_localhost(config: &mut Config) {
 #[case::certificate_as_key("bad-key", |a: &Authority| { let pair = a.issue("a", ALIVE); Pair { key: pair.certificate.clone(), ..pair } })]
 #[case::too_large("too-large", |a: &Authority| Pair { key: vec![b'\n'; (1 << 20) + 1], ..a.issue("a", ALIVE) })]
 #[case::half_a_key("bad-key", half_a_key)]
+#[case::encrypted_key("encrypted-key", |a: &Authority| with_key(a, ENCRYPTED_PKCS8))]
+#[case::encrypted_key_of_old("encrypted-key", |a: &Authority| with_key(a, ENCRYPTED_SEC1))]
+#[case::root_before_leaf("wrong-order", root_before_leaf)]
+#[case::without_alternative_names("no-alternative-name", without_alternative_names)]
+#[case::for_clients("not-for-servers", for_clients)]
 #[case::wrong_name("wrong-name", of_another_name)]
 #[case::expired("expired", |a: &Authority| a.issue("a", 2020..2021))]
 #[case::not_yet_valid("not-yet-valid", |a: &Authority| a.issue("a", 2199..2200))]
@@ -85,17 +134,17 @@ async fn an_unusable_pair_is_kept_out_and_counted_once(
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::following(&authority, &secret, expect_localhost);
+    let mut server = TestServer::following(&authority, &secret, expect_localhost);
 
     secret.swap(&bad(&authority));
-    server.wait_for(|status| status.problem.as_ref().is_some_and(|problem| problem.reason() == reason)).await;
+    server.wait_for(|status| status.error.as_ref().is_some_and(|error| error.reason() == reason)).await;
     assert_eq!(served(&server), der(&good));
     let ready = Client::plain(server.listeners.ops).unwrap().get("/readyz");
     assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("not served"), "{ready}");
 
     let better = authority.issue("better", ALIVE);
     secret.swap(&better);
-    server.wait_for(|status| status.loads == 2 && status.problem.is_none()).await;
+    server.wait_for(|status| status.loads == 2 && status.error.is_none()).await;
     assert_eq!(served(&server), der(&better));
     assert_eq!(server.loads(reason), 1);
 }
@@ -105,14 +154,26 @@ async fn files_that_vanish_leave_the_last_good_pair() {
     let authority = Authority::new();
     let good = authority.issue("good", ALIVE);
     let secret = Secret::new(&good);
-    let mut server = Running::following(&authority, &secret, |_| {});
+    let mut server = TestServer::following(&authority, &secret, |_| {});
     drop(secret);
-    server.wait_for(|status| matches!(status.problem, Some(Problem::Unreadable { .. }))).await;
+    server.wait_for(|status| matches!(status.error, Some(CertificateError::Unreadable { .. }))).await;
     assert_eq!(served(&server), der(&good));
 }
 
 fn rsa(authority: &Authority) -> Pair {
     authority.issue_for(&["localhost"], ALIVE, &KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap())
+}
+
+fn without_an_end(authority: &Authority) -> Pair {
+    authority.issue_changed(&["localhost"], ALIVE, &KeyPair::generate().unwrap(), |params| {
+        params.not_after = date_time_ymd(9999, 12, 31);
+    })
+}
+
+fn for_servers_and_clients(authority: &Authority) -> Pair {
+    authority.issue_changed(&["localhost"], ALIVE, &KeyPair::generate().unwrap(), |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    })
 }
 
 fn below_an_intermediate(authority: &Authority) -> Pair {
@@ -128,11 +189,13 @@ fn below_an_intermediate(authority: &Authority) -> Pair {
 #[case::rsa_pkcs8(rsa)]
 #[case::rsa_pkcs1(|a: &Authority| unwrapped(rsa(a), "RSA PRIVATE KEY"))]
 #[case::chain(below_an_intermediate)]
+#[case::without_an_end(without_an_end)]
+#[case::for_servers_and_clients(for_servers_and_clients)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_issuers_write_is_served(#[case] pair: fn(&Authority) -> Pair) {
     let authority = Authority::new();
     let secret = Secret::new(&authority.issue("first", ALIVE));
-    let mut server = Running::following(&authority, &secret, expect_localhost);
+    let mut server = TestServer::following(&authority, &secret, expect_localhost);
     let pair = pair(&authority);
     secret.swap(&pair);
     server.wait_for(|status| status.loads == 2).await;
@@ -165,7 +228,7 @@ async fn a_server_without_a_usable_pair_does_not_start() {
     let authority = Authority::new();
     let secret = Secret::new(&mismatched(&authority));
     let Err(error) = Server::bind(config(TlsSource::Files(secret.files(), POLL))) else { panic!("it started") };
-    assert!(matches!(error, ServerError::Certificate(Problem::Mismatch)), "{error}");
+    assert!(matches!(error, ServerError::Certificate(CertificateError::Mismatch)), "{error}");
     let text = error.to_string();
     for word in ["--tls-cert", "--tls-key", "--tls self-signed"] {
         assert!(text.contains(word), "{text}");

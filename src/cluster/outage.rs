@@ -8,8 +8,10 @@ const REMINDER: Duration = Duration::from_mins(5);
 /// What is known of an outage.
 #[derive(Debug)]
 pub(super) struct Outage {
-    /// What fails, for the log.
-    operation: &'static str,
+    /// The line of the log when it begins, and while it goes on.
+    begun: &'static str,
+    /// The line when it is over.
+    over: &'static str,
     current: Option<Current>,
 }
 
@@ -21,16 +23,16 @@ struct Current {
 }
 
 impl Outage {
-    pub(super) const fn new(operation: &'static str) -> Self {
-        Self { operation, current: None }
+    pub(super) const fn new(begun: &'static str, over: &'static str) -> Self {
+        Self { begun, over, current: None }
     }
 
     /// It failed.
     pub(super) fn failed(&mut self, error: &str) {
-        let (operation, now) = (self.operation, Instant::now());
+        let (begun, now) = (self.begun, Instant::now());
         match &mut self.current {
             None => {
-                tracing::error!(operation, error, "failing; trying again");
+                tracing::error!(error, "{begun}");
                 self.current = Some(Current { began: now, told: now, failures: 1 });
             }
             Some(current) => {
@@ -38,7 +40,7 @@ impl Outage {
                 if now.duration_since(current.told) >= REMINDER {
                     current.told = now;
                     let seconds = now.duration_since(current.began).as_secs();
-                    tracing::error!(operation, error, failures = current.failures, seconds, "still failing");
+                    tracing::error!(error, failures = current.failures, seconds, "{begun}");
                 }
             }
         }
@@ -48,7 +50,7 @@ impl Outage {
     pub(super) fn succeeded(&mut self) {
         if let Some(Current { began, failures, .. }) = self.current.take() {
             let seconds = began.elapsed().as_secs();
-            tracing::info!(operation = self.operation, failures, seconds, "working again");
+            tracing::info!(failures, seconds, "{}", self.over);
         }
     }
 }

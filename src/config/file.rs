@@ -111,7 +111,7 @@ impl Value {
 }
 
 /// The option that `key` is most likely a misspelling of.
-fn closest<'a>(key: &str, options: &'a [String]) -> Option<&'a str> {
+pub(super) fn closest<'a>(key: &str, options: &'a [String]) -> Option<&'a str> {
     let key = key.trim_start_matches('-').replace('_', "-");
     let (score, name) = options
         .iter()

@@ -85,6 +85,43 @@ impl ConfigError {
     }
 }
 
+/// What stands before each variable.
+const PREFIX: &str = "SESSION_WEBHOOK_";
+
+/// The names of all variables of the process's own environment.
+pub fn process_variables() -> Vec<String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+}
+
+/// Variables that look like this program's, and are none of its options: one line each, for the log at start.
+pub fn unknown_variables(command: &Command, variables: &[String]) -> Vec<String> {
+    let known: Vec<String> = command
+        .get_subcommands()
+        .flat_map(Command::get_arguments)
+        .filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned))
+        .collect();
+    let is_unknown = |name: &&String| name.starts_with(PREFIX) && !known.contains(name) && !is_of_a_service(name);
+    let warning = |name: &String| {
+        let hint = file::closest(name, &known).map(|known| format!(", did you mean {known}?")).unwrap_or_default();
+        format!("environment variable {name} is no option{hint}")
+    };
+    variables.iter().filter(is_unknown).map(warning).collect()
+}
+
+/// Kubernetes tells each pod of the Services of its namespace: a Service `session-webhook` makes `SESSION_WEBHOOK_PORT`,
+/// `SESSION_WEBHOOK_SERVICE_HOST`, `SESSION_WEBHOOK_PORT_443_TCP_ADDR` and others.
+fn is_of_a_service(name: &str) -> bool {
+    let rest = name.strip_prefix("SESSION_WEBHOOK").unwrap_or(name);
+    let is_port = |at: usize| {
+        let rest = rest.get(at + "_PORT".len()..).unwrap_or_default();
+        rest.is_empty() || rest.strip_prefix('_').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    rest.ends_with("_SERVICE_HOST")
+        || rest.ends_with("_SERVICE_PORT")
+        || rest.contains("_SERVICE_PORT_")
+        || rest.rfind("_PORT").is_some_and(is_port)
+}
+
 /// One option's value from the environment or the file.
 struct ExternalValue {
     origin: String,

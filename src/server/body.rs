@@ -15,39 +15,39 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::timeout;
 
 use super::MAX_BODY;
-use super::refusal::Refusal;
+use super::request_error::RequestError;
 
 /// An amount that requests in flight share.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct InFlightBudget {
     limit: usize,
     taken: AtomicUsize,
     gauge: Gauge,
 }
 
-impl Budget {
+impl InFlightBudget {
     /// `gauge` follows what is taken.
     pub(super) fn new(limit: usize, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self { limit, taken: AtomicUsize::new(0), gauge })
     }
 
-    /// Takes `amount` until the charge is dropped; `None` when that is more than is left.
-    pub(super) fn take(self: &Arc<Self>, amount: usize) -> Option<Charge> {
-        let mut charge = Charge { budget: Arc::clone(self), amount: 0 };
-        charge.grow(amount).then_some(charge)
+    /// Takes `amount` until the permit is dropped; `None` when that is more than is left.
+    pub(super) fn acquire(self: &Arc<Self>, amount: usize) -> Option<InFlightPermit> {
+        let mut permit = InFlightPermit { budget: Arc::clone(self), amount: 0 };
+        permit.acquire_more(amount).then_some(permit)
     }
 }
 
 /// What one request has taken; given back on drop.
 #[derive(Debug)]
-pub(super) struct Charge {
-    budget: Arc<Budget>,
+pub(super) struct InFlightPermit {
+    budget: Arc<InFlightBudget>,
     amount: usize,
 }
 
-impl Charge {
-    /// Takes `more`; false when that is more than is left.
-    fn grow(&mut self, more: usize) -> bool {
+impl InFlightPermit {
+    /// Takes `more` as well; false when that is more than is left.
+    fn acquire_more(&mut self, more: usize) -> bool {
         let fits = |taken: usize| taken.checked_add(more).filter(|sum| *sum <= self.budget.limit);
         if self.budget.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_err() {
             return false;
@@ -58,7 +58,7 @@ impl Charge {
     }
 }
 
-impl Drop for Charge {
+impl Drop for InFlightPermit {
     fn drop(&mut self) {
         self.budget.taken.fetch_sub(self.amount, Ordering::AcqRel);
         self.budget.gauge.dec_by(signed(self.amount));
@@ -78,52 +78,56 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 /// What is set aside for a body before any of it has arrived.
 const FIRST_BUFFER: usize = 64 << 10;
 
-/// Reads the whole body, and returns it with what it is charged with: what has arrived, not what is declared, or a few
+/// Reads the whole body, and returns it with the permit for its bytes: for those that have arrived, not those that are declared, or a few
 /// clients that declare much and send nothing would lock everybody else out.
 pub(super) async fn read<B>(
     headers: &HeaderMap,
     body: &mut B,
-    bytes: &Arc<Budget>,
+    bytes: &Arc<InFlightBudget>,
     limit: Duration,
-) -> Result<(Bytes, Charge), Refusal>
+) -> Result<(Bytes, InFlightPermit), RequestError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let declared = declared.unwrap_or(0);
     if declared > MAX_BODY {
-        return Err(Refusal::TooLarge);
+        return Err(RequestError::TooLarge);
     }
-    let charge = bytes.take(0).ok_or(Refusal::TooManyBytes)?;
-    let mut reading = pin!(collect(body, declared.min(FIRST_BUFFER), charge));
+    let permit = bytes.acquire(0).ok_or(RequestError::TooManyBytes)?;
+    let mut reading = pin!(collect(body, declared.min(FIRST_BUFFER), permit));
     // Most bodies come along with their headers, and need no timer.
     match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
         Poll::Ready(read) => read,
-        Poll::Pending => timeout(limit, reading).await.map_err(|_| Refusal::BodyTimeout)?,
+        Poll::Pending => timeout(limit, reading).await.map_err(|_| RequestError::BodyTimeout)?,
     }
 }
 
-async fn collect<B>(body: &mut B, room: usize, mut charge: Charge) -> Result<(Bytes, Charge), Refusal>
+async fn collect<B>(
+    body: &mut B,
+    room: usize,
+    mut permit: InFlightPermit,
+) -> Result<(Bytes, InFlightPermit), RequestError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let mut buffer = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Refusal::BodyBroken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| RequestError::BodyBroken)?.into_data() else { continue };
         let total = buffer.len() + data.len();
         if total > MAX_BODY {
-            return Err(Refusal::TooLarge);
+            return Err(RequestError::TooLarge);
         }
-        if !charge.grow(data.len()) {
-            return Err(Refusal::TooManyBytes);
+        if !permit.acquire_more(data.len()) {
+            return Err(RequestError::TooManyBytes);
         }
         if buffer.is_empty() && body.is_end_stream() {
-            return Ok((data, charge));
+            return Ok((data, permit));
         }
         buffer.reserve(room.saturating_sub(buffer.len()));
         buffer.extend_from_slice(&data);
     }
-    Ok((buffer.into(), charge))
+    Ok((buffer.into(), permit))
 }
 
 /// Reads what is left of a refused request's body and forgets it, within limits. Over HTTP/1.1 a connection that is closed

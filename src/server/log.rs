@@ -54,7 +54,7 @@ pub(super) fn decision(webhook: Webhook, review: &Review<'_>, decision: &Decisio
 }
 
 /// Logs a request about something that is no Session: the webhook configuration that sent it is wrong.
-pub(super) fn not_a_session(review: &Review<'_>, decision: &Decision, throttle: &Throttle) {
+pub(super) fn not_a_session(review: &Review<'_>, decision: &Decision, throttle: &LogThrottle) {
     if decision.rule != Rule::NotGuarded || review.is_about_sessions() {
         return;
     }
@@ -66,7 +66,7 @@ pub(super) fn not_a_session(review: &Review<'_>, decision: &Decision, throttle: 
 }
 
 /// Logs a request that got no verdict.
-pub(super) fn refused(path: &str, code: u16, reason: &'static str, throttle: &Throttle) {
+pub(super) fn request_error(path: &str, code: u16, reason: &'static str, throttle: &LogThrottle) {
     if let Some(suppressed) = throttle.pass() {
         tracing::warn!(path = &*name(path), code, reason, suppressed, "request refused");
     }
@@ -74,7 +74,7 @@ pub(super) fn refused(path: &str, code: u16, reason: &'static str, throttle: &Th
 
 /// Lets some lines pass and counts the others.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(super) struct LogThrottle {
     state: Mutex<Window>,
 }
 
@@ -89,7 +89,7 @@ struct Window {
 const LINES: u32 = 10;
 const WINDOW: Duration = Duration::from_mins(1);
 
-impl Throttle {
+impl LogThrottle {
     pub(super) fn new() -> Self {
         Self { state: Mutex::new(Window { began: Instant::now(), passed: 0, suppressed: 0 }) }
     }
@@ -113,11 +113,11 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES, Throttle};
+    use super::{LINES, LogThrottle};
 
     #[test]
     fn a_flood_of_lines_is_cut() {
-        let throttle = Throttle::new();
+        let throttle = LogThrottle::new();
         let passed = (0..1000).filter(|_| throttle.pass().is_some()).count();
         assert_eq!(passed, LINES as usize);
     }

@@ -5,7 +5,7 @@ mod body;
 mod listener;
 mod log;
 pub mod ops;
-mod refusal;
+mod request_error;
 pub mod router;
 pub mod tls;
 
@@ -27,7 +27,7 @@ use self::bind::bind;
 use self::listener::acceptor::{Acceptor, Tls};
 use self::listener::limits::Connections;
 use self::router::App;
-use self::tls::{ClientPolicy, Handshake, Offer, Pair, PairFiles, Problem, TlsStatus, TlsStore};
+use self::tls::{CertificateError, ClientPolicy, Handshake, Pair, PairFiles, ServingCertificate, TlsStatus, TlsStore};
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 
@@ -110,7 +110,7 @@ pub enum TlsSource {
     /// One pair, for good.
     Fixed(Pair),
     /// The pair that stands here, and each that comes after it.
-    Offers(watch::Receiver<Offer>),
+    Offers(watch::Receiver<ServingCertificate>),
 }
 
 /// All that a server needs to know.
@@ -145,10 +145,10 @@ pub enum ServerError {
     },
     /// There is no usable certificate.
     #[error("cannot serve TLS: {problem}; {advice}", problem = .0, advice = .0.advice())]
-    Certificate(#[from] Problem),
+    Certificate(#[from] CertificateError),
     /// Requests in flight were cut at the end, by the drain timeout or because told to stop twice.
     #[error("stopped with {requests} requests in flight")]
-    Cut {
+    RequestsAborted {
         /// How many.
         requests: usize,
     },
@@ -198,7 +198,9 @@ impl Server {
         let (tls, tls_poll) = match tls {
             TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
             TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
-            TlsSource::Offers(offers) => (TlsStore::from_offers(offers, handshake, Arc::clone(&metrics))?, TLS_POLL),
+            TlsSource::Offers(certificates) => {
+                (TlsStore::handed_over(certificates, handshake, Arc::clone(&metrics))?, TLS_POLL)
+            }
         };
         let stage = watch::Sender::new(Stage::Serving);
         let ops_limits = Limits { connections: ops::MAX_CONNECTIONS, ..limits };
@@ -232,12 +234,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServerError::Failed`] when a listener fails, [`ServerError::Cut`] when requests in flight were not answered.
+    /// [`ServerError::Failed`] when a listener fails, [`ServerError::RequestsAborted`] when requests in flight were not answered.
     pub async fn run(self, mut stop: mpsc::Receiver<()>) -> Result<(), ServerError> {
         let Self { listeners, timeouts, metrics, app, tls, tls_poll, stage, webhook, ops } = self;
         let connections = Arc::clone(&webhook.get_ref().connections);
         let ops_connections = Arc::clone(&ops.get_ref().connections);
-        let probes = ops::router(ops::Ops { metrics, tls: tls.status(), stage: stage.subscribe() });
+        let probes = ops::router(ops::OpsState { metrics, tls: tls.status(), stage: stage.subscribe() });
         let mut background = JoinSet::new();
         background.spawn(tls.follow(tls_poll));
         background.spawn(Arc::clone(&connections).enforce_timeouts());
@@ -248,7 +250,7 @@ impl Server {
         tracing::info!(listen = %listeners.webhook, ops_listen = %listeners.ops, "listening");
 
         let result = tokio::select! {
-            () = told(&mut stop) => {
+            () = next_stop_message(&mut stop) => {
                 let drained = async {
                     stage.send_replace(Stage::Draining);
                     tracing::info!(delay = ?timeouts.drain_delay, "stopping; unready, serving on for the drain delay");
@@ -261,18 +263,18 @@ impl Server {
                 };
                 tokio::select! {
                     () = drained => {}
-                    () = told(&mut stop) => tracing::warn!("told to stop again; ending at once"),
+                    () = next_stop_message(&mut stop) => tracing::warn!("told to stop again; ending at once"),
                 }
                 match connections.requests_in_flight() {
                     0 => {
                         tracing::info!("stopped");
                         Ok(())
                     }
-                    requests => Err(ServerError::Cut { requests }),
+                    requests => Err(ServerError::RequestsAborted { requests }),
                 }
             }
-            result = &mut webhook => failed("webhook", result),
-            result = &mut ops => failed("ops", result),
+            result = &mut webhook => listener_result("webhook", result),
+            result = &mut ops => listener_result("ops", result),
         };
         connections.handle.shutdown();
         ops_connections.handle.shutdown();
@@ -281,13 +283,16 @@ impl Server {
 }
 
 /// Waits for the next message; a closed channel says nothing.
-async fn told(stop: &mut mpsc::Receiver<()>) {
+async fn next_stop_message(stop: &mut mpsc::Receiver<()>) {
     if stop.recv().await.is_none() {
         std::future::pending::<()>().await;
     }
 }
 
-fn failed(name: &'static str, result: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), ServerError> {
+fn listener_result(
+    name: &'static str,
+    result: Result<std::io::Result<()>, tokio::task::JoinError>,
+) -> Result<(), ServerError> {
     result.unwrap_or_else(|error| Err(error.into())).map_err(|source| ServerError::Failed { name, source })
 }
 

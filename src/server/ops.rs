@@ -21,7 +21,7 @@ pub(super) const MAX_CONNECTIONS: usize = 64;
 
 /// What the probes look at.
 #[derive(Debug, Clone)]
-pub struct Ops {
+pub struct OpsState {
     /// For `/metrics`.
     pub metrics: Arc<Metrics>,
     /// The served certificate.
@@ -31,7 +31,7 @@ pub struct Ops {
 }
 
 /// The routes of the ops listener.
-pub fn router(ops: Ops) -> Router {
+pub fn router(ops: OpsState) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -39,7 +39,7 @@ pub fn router(ops: Ops) -> Router {
         .with_state(ops)
 }
 
-async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
+async fn readyz(State(ops): State<OpsState>) -> impl IntoResponse {
     let status = ops.tls.borrow().clone();
     let (code, verdict) = if *ops.stage.borrow() > Stage::Serving {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
@@ -50,12 +50,11 @@ async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
     } else {
         (StatusCode::OK, "ok")
     };
-    let problem =
-        status.problem.as_ref().map(|problem| format!("new files not served: {problem}\n")).unwrap_or_default();
-    (code, format!("{verdict}\n{}\n{problem}", status.certificate))
+    let refused = status.error.as_ref().map(|error| format!("new files not served: {error}\n")).unwrap_or_default();
+    (code, format!("{verdict}\n{}\n{refused}", status.certificate))
 }
 
-async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
+async fn metrics(State(ops): State<OpsState>) -> impl IntoResponse {
     ops.metrics.log_lines_lost.inner().store(telemetry::lost_lines(), Ordering::Relaxed);
     ([(CONTENT_TYPE, METRICS_TYPE)], ops.metrics.encode())
 }

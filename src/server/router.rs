@@ -16,10 +16,10 @@ use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 
 use super::Limits;
-use super::body::{self, Budget, Charge};
+use super::body::{self, InFlightBudget, InFlightPermit};
 use super::listener::connection::UnknownClient;
-use super::log::{self, Throttle};
-use super::refusal::Refusal;
+use super::log::{self, LogThrottle};
+use super::request_error::RequestError;
 use crate::core::admission::decision::Decision;
 use crate::core::admission::policy::Policy;
 use crate::core::admission::response::respond;
@@ -42,11 +42,11 @@ pub struct App {
     clock: Box<Clock>,
     limits: Limits,
     metrics: Arc<Metrics>,
-    requests: Arc<Budget>,
-    decisions: Arc<Budget>,
-    bytes: Arc<Budget>,
-    strangers: Throttle,
-    refusals: Throttle,
+    requests: Arc<InFlightBudget>,
+    decisions: Arc<InFlightBudget>,
+    bytes: Arc<InFlightBudget>,
+    not_sessions_throttle: LogThrottle,
+    errors_throttle: LogThrottle,
 }
 
 impl App {
@@ -54,19 +54,19 @@ impl App {
     pub fn new(settings: Settings, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let policy = Policy::new(settings);
         // From the start, or the first of them would not be seen as one.
-        for refusal in [Refusal::TooManyRequests, Refusal::TooManyBytes, Refusal::Stopping] {
-            drop(metrics.refused.get_or_create(&refusal.labels()));
+        for error in [RequestError::TooManyRequests, RequestError::TooManyBytes, RequestError::Stopping] {
+            drop(metrics.refused.get_or_create(&error.labels()));
         }
         Self {
             decide: Box::new(move |webhook, review, now| policy.decide(webhook, review, now)),
             clock: Box::new(super::clock),
             limits,
-            requests: Budget::new(usize::MAX, metrics.requests_in_flight.clone()),
-            decisions: Budget::new(limits.requests, metrics.decisions_in_flight.clone()),
-            bytes: Budget::new(limits.bytes, metrics.bytes_in_flight.clone()),
+            requests: InFlightBudget::new(usize::MAX, metrics.requests_in_flight.clone()),
+            decisions: InFlightBudget::new(limits.requests, metrics.decisions_in_flight.clone()),
+            bytes: InFlightBudget::new(limits.bytes, metrics.bytes_in_flight.clone()),
             metrics,
-            strangers: Throttle::new(),
-            refusals: Throttle::new(),
+            not_sessions_throttle: LogThrottle::new(),
+            errors_throttle: LogThrottle::new(),
         }
     }
 
@@ -94,7 +94,7 @@ impl App {
         }
         self.metrics.panics.inc();
         // Where it happened, the panic hook has logged.
-        self.refuse("", &Refusal::Panic)
+        self.error_response("", &RequestError::Panic)
     }
 
     async fn route<B>(self: &Arc<Self>, request: Request<B>) -> Response<Full<Bytes>>
@@ -103,12 +103,12 @@ impl App {
     {
         let (parts, body) = request.into_parts();
         let result = match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
-            _ if parts.extensions.get::<UnknownClient>().is_some() => Err(Refusal::UnknownClient),
-            None => Err(Refusal::UnknownPath),
-            Some(_) if parts.method != Method::POST => Err(Refusal::Method),
+            _ if parts.extensions.get::<UnknownClient>().is_some() => Err(RequestError::UnknownClient),
+            None => Err(RequestError::UnknownPath),
+            Some(_) if parts.method != Method::POST => Err(RequestError::Method),
             Some(webhook) => {
                 let started = Instant::now();
-                let result = verdict(self, webhook, &parts.headers, body).await;
+                let result = review_response(self, webhook, &parts.headers, body).await;
                 self.metrics.duration_of(webhook).observe(started.elapsed().as_secs_f64());
                 result
             }
@@ -119,21 +119,21 @@ impl App {
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 response
             }
-            Err(refusal) => self.refuse(parts.uri.path(), &refusal),
+            Err(error) => self.error_response(parts.uri.path(), &error),
         }
     }
 
-    fn refuse(&self, path: &str, refusal: &Refusal) -> Response<Full<Bytes>> {
-        let labels = refusal.labels();
-        log::refused(path, labels.code, labels.reason, &self.refusals);
+    fn error_response(&self, path: &str, error: &RequestError) -> Response<Full<Bytes>> {
+        let labels = error.labels();
+        log::request_error(path, labels.code, labels.reason, &self.errors_throttle);
         self.metrics.refused.get_or_create(&labels).inc();
-        refusal.response()
+        error.response()
     }
 
     /// Reads, decides and answers one review.
-    fn answer(&self, webhook: Webhook, body: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let review = Review::parse(body).map_err(Refusal::Unreadable)?;
-        let decision = (self.decide)(webhook, &review, (self.clock)()).map_err(Refusal::Unreadable)?;
+    fn answer(&self, webhook: Webhook, body: &[u8]) -> Result<Vec<u8>, RequestError> {
+        let review = Review::parse(body).map_err(RequestError::Unreadable)?;
+        let decision = (self.decide)(webhook, &review, (self.clock)()).map_err(RequestError::Unreadable)?;
 
         let labels = ReviewLabels::new(webhook, &review, decision.rule, &decision.verdict);
         self.metrics.reviews.get_or_create(&labels).inc();
@@ -141,7 +141,7 @@ impl App {
             self.metrics.broken_invariants.get_or_create(&RuleLabel { rule }).inc();
         }
         log::decision(webhook, &review, &decision);
-        log::not_a_session(&review, &decision, &self.strangers);
+        log::not_a_session(&review, &decision, &self.not_sessions_throttle);
         Ok(respond(&review, &decision))
     }
 }
@@ -164,16 +164,21 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new().fallback(async move |request: Request<axum::body::Body>| app.respond(request).await)
 }
 
-async fn verdict<B>(app: &Arc<App>, webhook: Webhook, headers: &HeaderMap, mut body: B) -> Result<Vec<u8>, Refusal>
+async fn review_response<B>(
+    app: &Arc<App>,
+    webhook: Webhook,
+    headers: &HeaderMap,
+    mut body: B,
+) -> Result<Vec<u8>, RequestError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let in_flight = app.requests.take(1);
-    let (body, charge, deciding) = match read(app, headers, &mut body).await {
+    let request_permit = app.requests.acquire(1);
+    let (body, permit, decision_permit) = match read_body(app, headers, &mut body).await {
         Ok(read) => read,
-        Err(refusal) => {
+        Err(error) => {
             body::discard(headers, body).await;
-            return Err(refusal);
+            return Err(error);
         }
     };
     if body.len() <= LARGE_BODY {
@@ -183,27 +188,31 @@ where
     let work = spawn_blocking(move || {
         let result = shared.answer(webhook, &body);
         // Held to here even when the client has gone: the work is still being done.
-        drop((charge, deciding, in_flight));
+        drop((permit, decision_permit, request_permit));
         result
     });
     work.await.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
-        Err(_cancelled) => Err(Refusal::Stopping),
+        Err(_cancelled) => Err(RequestError::Stopping),
     })
 }
 
-/// The body, and what it is charged with.
-async fn read<B>(app: &App, headers: &HeaderMap, body: &mut B) -> Result<(Bytes, Charge, Charge), Refusal>
+/// The body, and the permits for its bytes and for deciding.
+async fn read_body<B>(
+    app: &App,
+    headers: &HeaderMap,
+    body: &mut B,
+) -> Result<(Bytes, InFlightPermit, InFlightPermit), RequestError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     if !is_json(headers) {
-        return Err(Refusal::ContentType);
+        return Err(RequestError::ContentType);
     }
-    let (body, charge) = body::read(headers, body, &app.bytes, app.limits.body_timeout).await?;
+    let (body, permit) = body::read(headers, body, &app.bytes, app.limits.body_timeout).await?;
     // Not before the body is there: slow clients would hold all places.
-    let deciding = app.decisions.take(1).ok_or(Refusal::TooManyRequests)?;
-    Ok((body, charge, deciding))
+    let decision_permit = app.decisions.acquire(1).ok_or(RequestError::TooManyRequests)?;
+    Ok((body, permit, decision_permit))
 }
 
 /// Whether the content type is JSON, with or without parameters.

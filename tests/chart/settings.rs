@@ -291,6 +291,23 @@ fn a_monitor_asks_as_it_is_told_and_other_objects_come_along() {
 }
 
 #[test]
+fn both_address_families_are_served_where_that_is_wanted() {
+    let spec = |arguments: &[&str]| template(arguments).named("Service", "session-webhook")["spec"].clone();
+    assert_eq!(
+        (spec(&[]).get("ipFamilyPolicy"), spec(&[]).get("ipFamilies")),
+        (None, None),
+        "the cluster's own choice"
+    );
+    let dual = spec(&["--set=service.ipFamilyPolicy=PreferDualStack,service.ipFamilies={IPv6,IPv4}"]);
+    assert_eq!((&dual["ipFamilyPolicy"], &dual["ipFamilies"]), (&json!("PreferDualStack"), &json!(["IPv6", "IPv4"])));
+    assert!(refusal(&["--set=service.ipFamilyPolicy=Dual"]).contains("ipFamilyPolicy"));
+    let listeners = as_the_program_reads_it::<ServeArgs>(&template(&[])).listeners();
+    for listener in [listeners.webhook, listeners.ops] {
+        assert!(listener.is_ipv6() && listener.ip().is_unspecified(), "{listener} is for both families");
+    }
+}
+
+#[test]
 fn a_label_never_takes_the_place_of_one_that_pods_are_selected_by() {
     let rendered =
         template(&["--set=podLabels.app\\.kubernetes\\.io/name=other,labels.app\\.kubernetes\\.io/name=other"]);

@@ -29,6 +29,8 @@ mod kubectl;
 mod pki;
 #[path = "../e2e/process.rs"]
 mod process;
+#[path = "../e2e/servers.rs"]
+mod servers;
 #[path = "../e2e/session.rs"]
 mod session;
 #[path = "../e2e/verbs.rs"]
@@ -44,6 +46,7 @@ use std::time::Instant;
 use futures::FutureExt;
 
 use scenarios::{ALL, Scenario};
+use servers::{Servers, run_on_each, told_to_stop};
 use world::World;
 
 fn main() -> ExitCode {
@@ -60,8 +63,8 @@ fn main() -> ExitCode {
         println!("chart_in_cluster: no scenario has such a name");
         return ExitCode::SUCCESS;
     }
-    let assets = match control_plane::assets() {
-        Ok(assets) => assets,
+    let servers = match Servers::from_environment() {
+        Ok(servers) => servers,
         Err(reason) => {
             eprintln!("\nchart_in_cluster: {reason}\n");
             return ExitCode::FAILURE;
@@ -70,10 +73,11 @@ fn main() -> ExitCode {
     rustls::crypto::aws_lc_rs::default_provider().install_default().expect("no other provider is installed");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
+        let Servers::One(assets) = servers else { return run_on_each().await };
         tokio::select! {
             outcome = run(assets, &selected) => outcome,
             // Children end with their owners, which are dropped here.
-            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+            () = told_to_stop() => ExitCode::FAILURE,
         }
     })
 }
@@ -89,14 +93,15 @@ async fn run(assets: PathBuf, selected: &[&Scenario]) -> ExitCode {
         let start = Instant::now();
         let outcome = AssertUnwindSafe((scenario.run)(&world)).catch_unwind().await;
         let verdict = if outcome.is_ok() { "ok    " } else { "FAILED" };
-        println!("{verdict} {} ({:.1} s)", scenario.name, start.elapsed().as_secs_f64());
+        println!("{verdict} {}: {} ({:.1} s)", world.server, scenario.name, start.elapsed().as_secs_f64());
         if outcome.is_err() {
             failed += 1;
             world.clean_up();
         }
     }
     let passed = selected.len() - failed;
-    println!("\nchart: {passed} scenarios passed, {failed} failed, in {:.0} s", start.elapsed().as_secs_f64());
+    let seconds = start.elapsed().as_secs_f64();
+    println!("\nchart in Kubernetes {}: {passed} scenarios passed, {failed} failed, in {seconds:.0} s", world.server);
     drop(world);
     if failed > 0 {
         println!("Logs: {}", folder.display());

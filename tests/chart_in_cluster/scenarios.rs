@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use axum::http::Method;
@@ -39,9 +40,12 @@ scenarios![
     a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back,
     an_uninstall_leaves_nothing_and_helm_4_begins_with_the_webhooks,
     what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release,
+    an_upgrade_from_the_chart_before_leaves_no_moment_without_guard,
+    an_autoscaler_takes_over_from_as_many_replicas_as_there_are,
     a_second_release_of_the_same_names_is_refused,
     two_releases_guard_the_sessions_of_two_hobbyfarms,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
+    an_overlay_of_ones_own_with_every_component_differs_in_nothing_once_applied,
     helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind,
     an_api_server_tells_what_the_alerts_on_it_ask_for,
     the_objects_on_the_page_about_gitops_are_accepted,
@@ -218,6 +222,61 @@ fn remove_lease(world: &World) {
     world.kubectl.run(&[&["--namespace", NAMESPACE], &lease[..]].concat()).succeeds();
 }
 
+/// From the chart as it was at f1ae382, with both Helms and both ways to a certificate, and back again.
+async fn an_upgrade_from_the_chart_before_leaves_no_moment_without_guard(world: &World) {
+    let old = repository().join("tests/fixtures/charts/before-gitops.tgz").display().to_string();
+    for (engine, source) in ENGINES.into_iter().zip(SOURCES) {
+        world.make_namespace().await;
+        let before = world.inventory();
+        world.helm_of(engine, &["install", RELEASE, &old, source, "--set=audit.enabled=true"]).succeeds();
+        let uids = async || {
+            let mut uids = Vec::new();
+            for kind in WEBHOOKS {
+                uids.push(configuration(world, kind).await["metadata"]["uid"].clone());
+            }
+            // A Deployment with another selector would have to be made anew.
+            uids.push(deployment(world).await["metadata"]["uid"].clone());
+            uids
+        };
+        let first = uids().await;
+        let mut deletions = Deletions::of(world, &format!("{ADMISSION}/validatingwebhookconfigurations")).await;
+        world.helm_of(engine, &["upgrade", RELEASE, &chart(), source, "--set=audit.enabled=true"]).succeeds();
+        assert_eq!(uids().await, first, "{engine:?}: nothing was deleted and made anew");
+        let account = read(world, &(collection("v1", "serviceaccounts") + "/session-webhook-audit")).await;
+        assert_eq!(account["metadata"]["name"], "session-webhook-audit");
+        let users = ["auth", "can-i", "list", "users.hobbyfarm.io", "--as"];
+        let webhook = format!("system:serviceaccount:{NAMESPACE}:session-webhook");
+        eventually("the serving pods may not list users any more", PATIENCE, async || {
+            (world.kubectl.run(&[&users[..], &[&webhook]].concat()).code == Some(1)).then_some(())
+        })
+        .await;
+        let given = [source, "--set=audit.enabled=true"];
+        let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&given), "false");
+        assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{engine:?}: {diff:?}");
+        world.helm_of(engine, &["rollback", RELEASE, "1"]).succeeds();
+        world.helm_of(engine, &["rollback", RELEASE, "2"]).succeeds();
+        assert_eq!(uids().await, first, "{engine:?}");
+        world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
+        deletions.first_of("hobbyfarm-session-webhook").await;
+        world.is_as_it_was(&before).await;
+        world.remove_namespace();
+    }
+}
+
+async fn an_autoscaler_takes_over_from_as_many_replicas_as_there_are(world: &World) {
+    world.make_namespace().await;
+    for engine in ENGINES {
+        world.helm_of(engine, &["install", RELEASE, &chart(), "--set=replicas=3"]).succeeds();
+        let on = ["upgrade", RELEASE, &chart(), "--set=autoscaling.enabled=true"];
+        for _ in 0..2 {
+            world.helm_of(engine, &on).succeeds();
+            assert_eq!(deployment(world).await["spec"]["replicas"], 3, "{engine:?}");
+        }
+        world.helm_of(engine, &["uninstall", RELEASE]).succeeds();
+    }
+    world.remove_namespace();
+}
+
 /// Two would judge each Session twice. Helm sees that the names are taken.
 async fn a_second_release_of_the_same_names_is_refused(world: &World) {
     world.make_namespace().await;
@@ -256,25 +315,52 @@ async fn an_overlay_differs_in_nothing_once_applied_and_leaves_nothing(world: &W
     assert!(!names(world, "/api/v1/namespaces").await.contains(&NAMESPACE.to_owned()));
 }
 
-/// The overlay, with the components that `manifests/README.md` names for servers like this one.
-fn for_this_server(world: &World, overlay: &str) -> String {
-    let mut components = Vec::new();
-    if world.is_before(28) {
-        components.push("without-match-conditions");
-    }
-    if world.is_before(27) {
-        components.push("before-1.27");
-    }
-    if world.is_before(21) {
-        components.push("policy-v1beta1");
-    }
-    let folder = world.folder.join(format!("overlay-{overlay}"));
+async fn an_overlay_of_ones_own_with_every_component_differs_in_nothing_once_applied(world: &World) {
+    let before = world.inventory();
+    let folder = world.folder.join("overlay-of-ones-own");
     fs::create_dir_all(&folder).unwrap();
-    // kustomize takes relative paths alone.
+    let manifests = manifests_from(&folder);
+    let mut components =
+        vec!["namespace", "self-managed", "backfill", "audit", "doctor", "monitoring", "network-policy"];
+    let policies = if world.is_before(30) { &["fail-open"] } else { &["policy-and-webhook"] };
+    components.extend(policies);
+    components.extend(components_for_this_server(world));
+    // 1.20 serves no CronJob of today's version.
+    components.retain(|component| *component != "audit" || !world.is_before(21));
+    let components: Vec<_> = components.iter().map(|name| format!("{manifests}/components/{name}")).collect();
+    let text = format!(
+        "namespace: elsewhere\nresources: [{manifests}/base]\ncomponents: [{}]\ntransformers: [{manifests}/transformers/namespace]\n",
+        components.join(", ")
+    );
+    fs::write(folder.join("kustomization.yaml"), text).unwrap();
+    let folder = folder.display().to_string();
+    world.kubectl.run(&["apply", "-k", &folder]).succeeds();
+    let diff = world.kubectl.run(&["diff", "-k", &folder]);
+    assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
+    world.kubectl.run(&["delete", "-k", &folder, "--ignore-not-found", "--timeout=60s"]).succeeds();
+    world.is_as_it_was(&before).await;
+}
+
+/// The components that `manifests/README.md` names for servers like this one.
+fn components_for_this_server(world: &World) -> Vec<&'static str> {
+    let all = [("without-match-conditions", 28), ("before-1.27", 27), ("policy-v1beta1", 21)];
+    all.into_iter().filter(|(_, since)| world.is_before(*since)).map(|(component, _)| component).collect()
+}
+
+/// The manifests as seen from a folder: kustomize takes relative paths alone.
+fn manifests_from(folder: &Path) -> String {
     let ups = "../".repeat(folder.components().count() - 1);
     let manifests = repository().join("manifests");
-    let manifests = format!("{ups}{}", manifests.strip_prefix("/").unwrap().display());
-    let components: Vec<_> = components.iter().map(|name| format!("{manifests}/components/{name}")).collect();
+    format!("{ups}{}", manifests.strip_prefix("/").unwrap().display())
+}
+
+/// The overlay, with the components for this server.
+fn for_this_server(world: &World, overlay: &str) -> String {
+    let folder = world.folder.join(format!("overlay-{overlay}"));
+    fs::create_dir_all(&folder).unwrap();
+    let manifests = manifests_from(&folder);
+    let components: Vec<_> =
+        components_for_this_server(world).iter().map(|name| format!("{manifests}/components/{name}")).collect();
     let text = format!("resources: [{manifests}/overlays/{overlay}]\ncomponents: [{}]\n", components.join(", "));
     fs::write(folder.join("kustomization.yaml"), text).unwrap();
     folder.display().to_string()

@@ -1,5 +1,6 @@
 //! What would be seen of a sound installation of the shipped manifests.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -124,6 +125,7 @@ pub(crate) fn sound() -> Facts {
             Observation::Found(one("base/validating-webhook.yaml")),
         ],
         admission_policy: [Observation::Absent, Observation::Absent],
+        namespaces: vec![("hobbyfarm-system".to_owned(), Observation::Found(labels(&[])))],
         service: Observation::Found(one("base/service.yaml")),
         endpoints: Observation::Found(vec![endpoint("a"), endpoint("b")]),
         deployment: Observation::Found("session-webhook".to_owned()),
@@ -152,6 +154,18 @@ pub(crate) fn sound() -> Facts {
         probe: refusal(),
         now: now(),
     }
+}
+
+/// Labels of HobbyFarm's namespace, with the one that every namespace has.
+pub(crate) fn labels(more: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let own = ("kubernetes.io/metadata.name", "hobbyfarm-system");
+    more.iter().chain([&own]).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// The API server's own guard, as the shipped manifests bind it.
+pub(crate) fn shipped_policy() -> [Observation<Value>; 2] {
+    let mut documents = manifest("components/policy/policy.yaml").into_iter().map(Observation::Found);
+    [documents.next().unwrap(), documents.next().unwrap()]
 }
 
 /// The checks that came to this.

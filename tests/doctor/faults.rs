@@ -9,10 +9,12 @@ use session_webhook::core::doctor::{
     CaBundleContent, CertificateSource, CheckId, ClockReading, Facts, Observation, PresentedCertificate, ProbeResult,
     ServeSettings, SettingsUnknown, Status, Unobservable, WriteRights, run_checks,
 };
+use session_webhook::core::installation::NAMESPACE;
 use session_webhook::core::settings::{Dialect, Impersonation, Mode};
 
 use crate::facts::{
-    allowed, answer, certificate, check, day, manifest, now, one, refusal, shipped_rbac, sound, with_status,
+    self, allowed, answer, certificate, check, day, manifest, now, one, refusal, shipped_policy, shipped_rbac, sound,
+    with_status,
 };
 
 type InjectFault = fn(&mut Facts);
@@ -238,8 +240,8 @@ fn what_follows_from_a_fault_is_not_told_as_another(
 #[case::superfluous(|f: &mut Facts| bind(f, role("secrets", &json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]})), &own_account()), CheckId::OwnRights)]
 #[case::any_secret(|f: &mut Facts| bind(f, role("leases", &json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get"]})), &own_account()), CheckId::OwnRights)]
 #[case::odd_clock(|f: &mut Facts| presented(f).clock = Some(ClockReading { remote: now() + SignedDuration::from_secs(30), local: now() }), CheckId::Clock)]
-#[case::mode_warn(|f: &mut Facts| { serve_settings(f).policy.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, CheckId::Probe)]
-#[case::mode_audit(|f: &mut Facts| { serve_settings(f).policy.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, CheckId::Probe)]
+#[case::mode_warn(|f: &mut Facts| { validating(f, 0)["failurePolicy"] = json!("Ignore"); serve_settings(f).policy.mode = Mode::Warn; f.probe = allowed(&["allowed by --mode warn, would be refused: x"], "alice") }, CheckId::Probe)]
+#[case::mode_audit(|f: &mut Facts| { validating(f, 0)["failurePolicy"] = json!("Ignore"); serve_settings(f).policy.mode = Mode::Audit; f.probe = allowed(&[], "alice") }, CheckId::Probe)]
 #[case::policy_warns(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["validationActions"] = json!(["Warn"]) }, CheckId::AdmissionPolicy)]
 #[case::policy_is_narrowed(|f: &mut Facts| { with_policy(f); policy(f, 1)["spec"]["matchResources"] = json!({}) }, CheckId::AdmissionPolicy)]
 #[case::policy_is_doubted(|f: &mut Facts| { with_policy(f); policy(f, 0)["status"]["typeChecking"]["expressionWarnings"] = json!([{"warning": "x"}]) }, CheckId::AdmissionPolicy)]
@@ -440,4 +442,67 @@ fn the_shipped_component_for_old_servers_is_no_fault() {
     let checks = run_checks(&facts);
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
     assert_eq!(with_status(&checks, Status::Questionable), [CheckId::Split], "{checks:#?}");
+}
+
+/// As AKS has it in every webhook configuration, and as two HobbyFarms in a cluster are told apart.
+#[rstest]
+#[case::aks(json!({"matchExpressions": [{"key": "control-plane", "operator": "NotIn", "values": ["true"]},
+    {"key": "kubernetes.azure.com/managedby", "operator": "DoesNotExist"}]}), &[], Status::Sound)]
+#[case::by_name(json!({"matchLabels": {"kubernetes.io/metadata.name": "hobbyfarm-system"}}), &[], Status::Sound)]
+#[case::exists(json!({"matchExpressions": [{"key": "guarded", "operator": "Exists"}]}), &[("guarded", "")], Status::Sound)]
+#[case::another(json!({"matchLabels": {"kubernetes.io/metadata.name": "other"}}), &[], Status::Faulty)]
+#[case::exempt(json!({"matchExpressions": [{"key": "exempt", "operator": "DoesNotExist"}]}), &[("exempt", "1")], Status::Faulty)]
+#[case::not_among(json!({"matchExpressions": [{"key": "stage", "operator": "In", "values": ["live"]}]}), &[("stage", "test")], Status::Faulty)]
+fn a_selector_matters_where_it_exempts_hobbyfarm(
+    #[case] selector: Value,
+    #[case] labels: &[(&str, &str)],
+    #[case] status: Status,
+) {
+    let mut facts = sound();
+    validating(&mut facts, 0)["namespaceSelector"] = selector.clone();
+    mutating(&mut facts)["namespaceSelector"] = selector;
+    facts.namespaces[0].1 = Observation::Found(facts::labels(labels));
+    assert_eq!(check(&facts, CheckId::Selectors).status, status);
+    facts.namespaces[0].1 = Observation::Unknown(Unobservable::Failed("timeout".to_owned()));
+    assert_eq!(check(&facts, CheckId::Selectors).status, Status::Unknown);
+}
+
+/// With the policy in force people are refused with every replica gone, whatever the entries say.
+#[test]
+fn the_policy_is_counted_as_a_guard() {
+    let mut facts = sound();
+    for entry in 0..2 {
+        validating(&mut facts, entry)["failurePolicy"] = json!("Ignore");
+    }
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Questionable);
+    facts.admission_policy = shipped_policy();
+    let told = check(&facts, CheckId::FailurePolicy);
+    assert_eq!(
+        (told.status, told.text.contains("the ValidatingAdmissionPolicy refuses people")),
+        (Status::Sound, true)
+    );
+    bind(&mut facts, writer_role(), &json!({"kind": "User", "name": "bob"}));
+    let told = check(&facts, CheckId::OtherWriters).text;
+    assert!(told.contains("the ValidatingAdmissionPolicy refuses them"), "{told}");
+    if let Observation::Found(binding) = &mut facts.admission_policy[1] {
+        binding["spec"]["validationActions"] = json!(["Audit"]);
+    }
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Questionable, "it only looks on");
+}
+
+#[test]
+fn the_account_of_doctor_is_no_surprise() {
+    let mut facts = sound();
+    let account = json!({"kind": "ServiceAccount", "name": "session-webhook-doctor", "namespace": NAMESPACE});
+    bind(&mut facts, writer_role(), &account);
+    assert_eq!(check(&facts, CheckId::OtherWriters).status, Status::Sound);
+}
+
+#[test]
+fn a_trial_run_is_one_while_nobody_answers_as_well() {
+    let mut facts = sound();
+    serve_settings(&mut facts).policy.mode = Mode::Warn;
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Questionable);
+    validating(&mut facts, 0)["failurePolicy"] = json!("Ignore");
+    assert_eq!(check(&facts, CheckId::FailurePolicy).status, Status::Sound);
 }

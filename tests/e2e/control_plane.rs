@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use kube::config::AuthInfo;
@@ -20,12 +21,16 @@ pub(crate) mod kubernetes_versions;
 /// The variable that names a folder with the programs of one server.
 pub(crate) const KUBEBUILDER_ASSETS: &str = "KUBEBUILDER_ASSETS";
 const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+/// The controller that checks the types of a `ValidatingAdmissionPolicy`.
+const POLICY_STATUS: &str = "validatingadmissionpolicy-status-controller";
 const START: Duration = Duration::from_mins(1);
 
 /// A Kubernetes control plane without nodes. Its parts stop when it is dropped, the last started first.
 pub(crate) struct ControlPlane {
     controllers: Option<Process>,
-    api_server: Process,
+    api_server: Mutex<Option<Process>>,
+    etcd_url: String,
+    flags: Vec<String>,
     _etcd: Process,
     assets: PathBuf,
     folder: PathBuf,
@@ -68,9 +73,12 @@ impl ControlPlane {
         let authority = Authority::new("kubernetes");
         let admin = authority.client("kubernetes-admin", Some("system:masters"));
         let port = free_port();
-        let api_server = start_api_server(&assets, &folder, &authority, &etcd_url, port, flags);
+        write_api_server_files(&folder, &authority);
+        let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let api_server = Mutex::new(Some(start_api_server(&assets, &folder, &etcd_url, port, &flags)));
         let url = format!("https://127.0.0.1:{port}");
-        let mut this = Self { controllers: None, api_server, _etcd: etcd, assets, folder, url, authority, admin };
+        let this =
+            Self { controllers: None, api_server, etcd_url, flags, _etcd: etcd, assets, folder, url, authority, admin };
         this.write_kubeconfig("admin", &this.admin);
         this.await_ready().await;
         this
@@ -104,6 +112,9 @@ impl ControlPlane {
         if help.contains("garbage-collector-controller") {
             let today = |name: &str| format!("{}-controller", name.replace("garbagec", "garbage-c"));
             controllers = controllers.split(',').map(today).collect::<Vec<_>>().join(",");
+            if help.contains(POLICY_STATUS) {
+                controllers = format!("{controllers},{POLICY_STATUS}");
+            }
         }
         command.arg(format!("--controllers={controllers}"));
         // Old ones also listen without TLS, on all interfaces, unless told not to; new ones do not know the flag.
@@ -111,6 +122,16 @@ impl ControlPlane {
             command.arg("--port=0");
         }
         self.controllers = Some(Process::start("kube-controller-manager", &self.folder, &mut command));
+    }
+
+    /// Kills the API server and starts it again, with the same data, keys and address. Asked to end, it would wait a minute for those
+    /// who watch.
+    pub(crate) async fn restart_api_server(&self) {
+        self.api_server.lock().unwrap().take();
+        let port = self.address().port();
+        let again = start_api_server(&self.assets, &self.folder, &self.etcd_url, port, &self.flags);
+        *self.api_server.lock().unwrap() = Some(again);
+        self.await_ready().await;
     }
 
     /// A client for a member of `system:masters`.
@@ -148,11 +169,10 @@ impl ControlPlane {
         log[..log.rfind('\n').map_or(0, |end| end + 1)].to_owned()
     }
 
-    async fn await_ready(&mut self) {
+    async fn await_ready(&self) {
         let admin = self.admin();
-        let api_server = &mut self.api_server;
         eventually("the API server is ready", START, async || {
-            api_server.assert_running();
+            self.api_server.lock().unwrap().as_mut().unwrap().assert_running();
             let request = axum::http::Request::get("/readyz").body(Vec::new()).unwrap();
             admin.request_text(request).await.ok().filter(|text| text == "ok")
         })
@@ -197,38 +217,32 @@ fn start_etcd(assets: &Path, folder: &Path, url: &str) -> Process {
     Process::start("etcd", folder, &mut command)
 }
 
-fn start_api_server(
-    assets: &Path,
-    folder: &Path,
-    authority: &Authority,
-    etcd: &str,
-    port: u16,
-    flags: &[&str],
-) -> Process {
-    let authority_file = folder.join("authority.crt");
-    fs::write(&authority_file, authority.pem()).unwrap();
-    let (certificate, key) = authority.server("kube-apiserver").write(folder, "kube-apiserver");
+/// Certificates, keys and the audit policy, which outlive a restart.
+fn write_api_server_files(folder: &Path, authority: &Authority) {
+    fs::write(folder.join("authority.crt"), authority.pem()).unwrap();
+    authority.server("kube-apiserver").write(folder, "kube-apiserver");
     let signer = rcgen::KeyPair::generate().unwrap();
-    let (private, public) = (folder.join("service-accounts.key"), folder.join("service-accounts.pub"));
-    fs::write(&private, signer.serialize_pem()).unwrap();
-    fs::write(&public, signer.public_key_pem()).unwrap();
-    let policy = folder.join("audit-policy.yaml");
-    fs::write(&policy, AUDIT_POLICY).unwrap();
+    fs::write(folder.join("service-accounts.key"), signer.serialize_pem()).unwrap();
+    fs::write(folder.join("service-accounts.pub"), signer.public_key_pem()).unwrap();
+    fs::write(folder.join("audit-policy.yaml"), AUDIT_POLICY).unwrap();
+}
 
+fn start_api_server(assets: &Path, folder: &Path, etcd: &str, port: u16, flags: &[String]) -> Process {
+    let file = |name: &str, file: &str| flag(name, &folder.join(file));
     let mut command = Command::new(assets.join("kube-apiserver"));
     command
         .arg(format!("--etcd-servers={etcd}"))
         .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"])
         .arg(format!("--secure-port={port}"))
-        .arg(flag("tls-cert-file", &certificate))
-        .arg(flag("tls-private-key-file", &key))
-        .arg(flag("client-ca-file", &authority_file))
+        .arg(file("tls-cert-file", "kube-apiserver.crt"))
+        .arg(file("tls-private-key-file", "kube-apiserver.key"))
+        .arg(file("client-ca-file", "authority.crt"))
         .args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24"])
         .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .arg(flag("service-account-signing-key-file", &private))
-        .arg(flag("service-account-key-file", &public))
-        .arg(flag("audit-policy-file", &policy))
-        .arg(flag("audit-log-path", &folder.join("audit.log")))
+        .arg(file("service-account-signing-key-file", "service-accounts.key"))
+        .arg(file("service-account-key-file", "service-accounts.pub"))
+        .arg(file("audit-policy-file", "audit-policy.yaml"))
+        .arg(file("audit-log-path", "audit.log"))
         .args(flags);
     Process::start("kube-apiserver", folder, &mut command)
 }

@@ -97,7 +97,7 @@ async fn attempt(world: &World, scenario: &Scenario, label: &str, selection: &Se
         tally.not_selected += 1;
         return;
     }
-    if scenario.since.is_some_and(|since| !world.version.is_at_least(since)) {
+    if !world.version.is_at_least(scenario.since) {
         tally.needs_newer += 1;
         return;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::pki::Authority;
+use crate::pki::{Authority, Identity};
 use crate::process::{Process, eventually};
 
 const START: Duration = Duration::from_secs(20);
@@ -66,6 +66,16 @@ impl Webhook {
     /// Where the API server finds one of its paths.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://{}{path}", self.listen)
+    }
+
+    /// Where it listens, or listened before it ended.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// A certificate as trusted as its own.
+    pub(crate) fn trusted_identity(&self) -> Identity {
+        self.authority.server("session-webhook")
     }
 
     /// The authority that signed its certificate, PEM.

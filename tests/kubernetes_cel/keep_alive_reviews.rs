@@ -180,7 +180,7 @@ pub fn fuzzed(choices: &mut Choices<'_>) -> Value {
             match review["request"][object].pointer_mut(path) {
                 Some(place) if !path.is_empty() => *place = value,
                 Some(Value::Object(members)) => {
-                    drop(members.insert(choices.one_of(&["status", "spec", "x"]).to_owned(), value))
+                    drop(members.insert(choices.one_of(&["status", "spec", "x"]).to_owned(), value));
                 }
                 _ => {}
             }

@@ -24,7 +24,7 @@ fn ports(ports: Option<Vec<NetworkPolicyPort>>) -> Vec<IntOrString> {
 
 #[test]
 fn api_servers_may_come_from_anywhere_and_only_pods_see_the_metrics() {
-    let policy: NetworkPolicy = rendered().the("NetworkPolicy");
+    let policy: NetworkPolicy = rendered().the_named("NetworkPolicy", "session-webhook");
     let mut ingress = policy.spec.unwrap().ingress.unwrap().into_iter();
     let (webhook, ops) = (ingress.next().unwrap(), ingress.next().unwrap());
     assert!(ingress.next().is_none());
@@ -38,7 +38,7 @@ fn api_servers_may_come_from_anywhere_and_only_pods_see_the_metrics() {
 
 #[test]
 fn nothing_leaves_the_pods_but_what_goes_to_an_api_server() {
-    let policy: NetworkPolicy = rendered().the("NetworkPolicy");
+    let policy: NetworkPolicy = rendered().the_named("NetworkPolicy", "session-webhook");
     let spec = policy.spec.unwrap();
     assert_eq!(spec.policy_types.unwrap(), ["Ingress", "Egress"]);
     let egress = spec.egress.unwrap();
@@ -50,7 +50,7 @@ fn nothing_leaves_the_pods_but_what_goes_to_an_api_server() {
 #[test]
 fn it_is_about_the_pods_of_the_deployment() {
     let rendered = rendered();
-    let policy: NetworkPolicy = rendered.the("NetworkPolicy");
+    let policy: NetworkPolicy = rendered.the_named("NetworkPolicy", "session-webhook");
     let deployment: Deployment = rendered.the("Deployment");
     assert_eq!(policy.metadata.namespace, deployment.metadata.namespace);
     let spec = deployment.spec.unwrap();
@@ -58,4 +58,28 @@ fn it_is_about_the_pods_of_the_deployment() {
     let container = &spec.template.spec.unwrap().containers[0];
     let names: Vec<_> = container.ports.iter().flatten().filter_map(|port| port.name.as_deref()).collect();
     assert_eq!(names, ["webhook", "ops"], "the policy names the ports");
+}
+
+#[test]
+fn it_knows_every_pod_that_there_is() {
+    let copy = copy_of_the_manifests();
+    let overlay = copy.path().join("manifests/overlays/self-managed");
+    let file = overlay.join("kustomization.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let components = "\ncomponents:\n  - ../../components/network-policy\n  - ../../components/audit\n";
+    fs::write(file, text.replace("\ncomponents:\n", components)).unwrap();
+    let rendered = kustomize_path(&overlay);
+    let selectors: Vec<_> =
+        rendered.of_kind("NetworkPolicy").map(|policy| &policy["spec"]["podSelector"]["matchLabels"]).collect();
+    let pods = rendered.of_kind("Deployment").map(|object| &object["spec"]["template"]);
+    let jobs = rendered.of_kind("CronJob").map(|object| &object["spec"]["jobTemplate"]["spec"]["template"]);
+    let labels: Vec<_> = pods.chain(jobs).map(|pod| pod["metadata"]["labels"].clone()).collect();
+    assert_eq!(labels.len(), 3);
+    let doctor = serde_json::json!({"app.kubernetes.io/name": "session-webhook-doctor"});
+    for labels in labels.iter().chain([&doctor]) {
+        let selects = |selector: &&&serde_json::Value| {
+            selector.as_object().unwrap().iter().all(|(key, value)| labels[key] == *value)
+        };
+        assert_eq!(selectors.iter().filter(selects).count(), 1, "{labels}");
+    }
 }

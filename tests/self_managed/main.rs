@@ -45,6 +45,17 @@ fn an_authority_and_its_certificates_live_and_go_step_by_step() {
     assert_eq!(world.trusted_in(0), 1);
 }
 
+/// Any spelling of a name is that name: it is no reason to renew for ever.
+#[rstest]
+#[case::ipv6("2001:DB8::0:1")]
+#[case::upper_case("Webhook.Example")]
+fn a_name_in_another_spelling_is_held(#[case] name: &str) {
+    let mut world = World::new(1);
+    world.want_names(0, &[name]);
+    assert_eq!(world.settle(0), ["bootstrap", "set-bundle", "set-bundle"]);
+    assert_eq!(world.settle(0), NOTHING);
+}
+
 /// A look is three reads and a write; a bootstrap takes three rounds, and one to see that it is done.
 #[test]
 fn killed_at_any_moment_of_the_bootstrap_it_ends_in_one_authority() {

@@ -186,6 +186,11 @@ impl World {
         }
     }
 
+    /// What a replica is told by `--tls-name`.
+    pub(crate) fn want_names(&mut self, replica: usize, names: &[&str]) {
+        self.replicas[replica].desired.names = names.iter().map(ToString::to_string).collect();
+    }
+
     /// Lets one replica go on until it rests; what it wrote.
     pub(crate) fn settle(&mut self, replica: usize) -> Vec<&'static str> {
         let mut written = Vec::new();

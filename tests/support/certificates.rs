@@ -56,10 +56,22 @@ impl Authority {
 
     /// A pair for these names, the first being the common name too, with this key.
     pub fn issue_for(&self, names: &[&str], years: Range<i32>, key: &KeyPair) -> Pair {
+        self.issue_changed(names, years, key, |_| ())
+    }
+
+    /// The same with something special about it.
+    pub fn issue_changed(
+        &self,
+        names: &[&str],
+        years: Range<i32>,
+        key: &KeyPair,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
         let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
         params.distinguished_name.push(DnType::CommonName, names[0]);
         params.not_before = date_time_ymd(years.start, 1, 1);
         params.not_after = date_time_ymd(years.end, 1, 1);
+        change(&mut params);
         let certificate = params.signed_by(key, &self.0).unwrap();
         Pair { certificate: certificate.pem().into_bytes(), key: key.serialize_pem().into_bytes() }
     }

@@ -5,7 +5,7 @@ pub mod certificates;
 pub mod client;
 pub mod program;
 pub mod recorded;
-pub mod running;
+pub mod test_server;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

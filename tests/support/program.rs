@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -52,16 +53,13 @@ impl Program {
                 tell.send(line)
             })
         });
-        let mut pem = String::new();
-        while !pem.contains("END CERTIFICATE") {
-            pem.push_str(&lines.recv_timeout(PATIENCE).unwrap());
-            pem.push('\n');
-        }
-        let authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
         let none = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut program = Self { child, lines, reading, authority, webhook: none, ops: none };
+        let mut program = Self { child, lines, reading, authority: Vec::new(), webhook: none, ops: none };
+        let made = program.logs("throw-away certificate authority");
+        let pem = made["session_webhook"]["authority"].as_str().unwrap();
+        program.authority = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
         let listening = program.logs("listening");
-        let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
+        let address = |field: &str| listening["session_webhook"][field].as_str().unwrap().parse().unwrap();
         (program.webhook, program.ops) = (address("listen"), address("ops_listen"));
         program
     }
@@ -99,6 +97,11 @@ impl Program {
         self.reading.lock().unwrap()
     }
 
+    /// From now on its log is never read, but stays open.
+    pub fn never_read_the_log_again(&self) {
+        std::mem::forget(self.stop_reading_the_log());
+    }
+
     /// What it logs until it ends.
     pub fn rest_of_the_log(&self) -> Vec<String> {
         std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).collect()
@@ -109,11 +112,23 @@ impl Program {
     }
 
     pub fn terminate(&self) {
-        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        self.signal("TERM");
+    }
+
+    /// Sends the signal of this name.
+    pub fn signal(&self, name: &str) {
+        Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
     }
 
     pub fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not end");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 }
 

@@ -3,12 +3,20 @@ What files/policy.yaml, which the program printed for its shipped configuration,
 expressions that src/core/policy_twin/cel.rs makes. tests/chart/admission_policy.rs holds both against each other.
 */}}
 
-{{/* A CEL literal. What would need an escape is refused. */}}
+{{/* A CEL literal, as src/core/policy_twin/cel.rs writes it: what could end it, or be read in two ways, by its code point. */}}
 {{- define "session-webhook.literal" -}}
-{{- if regexMatch "[^ -&(-\\[\\]-~]" . }}
-{{- printf "guard policy-and-webhook: %q has a character that the chart cannot write into the policy; `session-webhook policy` can" . | fail }}
+{{- $literal := "" }}
+{{- range regexFindAll "(?s)." . -1 }}
+{{- if regexMatch "^[ -&(-\\[\\]-~]$" . }}
+{{- $literal = print $literal . }}
+{{- else }}
+{{- /* Go tells the number of all but these. */}}
+{{- $known := dict "'" "27" "\\" "5C" "\a" "07" "\b" "08" "\t" "09" "\n" "0A" "\v" "0B" "\f" "0C" "\r" "0D" }}
+{{- $hex := get $known . | default (printf "%+q" . | regexFind "[0-9a-f]{2,}" | upper) }}
+{{- $literal = printf "%s\\U%s%s" $literal (repeat (sub 8 (len $hex) | int) "0") $hex }}
 {{- end }}
-{{- printf "'%s'" . }}
+{{- end }}
+{{- printf "'%s'" $literal }}
 {{- end }}
 
 {{/* A list of CEL literals: `value in ['a', 'b']`. Called with the value and the names. */}}

@@ -16,7 +16,8 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What all entries have in common. Every field that the API server would default is spelled out. */}}
+{{/* What all entries have in common. Every field that the API server would default is spelled out, but
+for the selectors: AKS writes one of its own, and a server-side apply of ours would conflict with it. */}}
 {{- define "session-webhook.webhook-entry" -}}
 admissionReviewVersions:
   - v1
@@ -47,10 +48,7 @@ matchPolicy: Equivalent
 {{- with .root.Values.webhooks.namespaceSelector }}
 namespaceSelector:
   {{- toYaml . | nindent 2 }}
-{{- else }}
-namespaceSelector: {}
 {{- end }}
-objectSelector: {}
 sideEffects: None
 {{- end }}
 
@@ -106,6 +104,7 @@ webhooks:
       {{- . | nindent 6 }}
       {{- end }}
     failurePolicy: {{ eq $policy "closed" | ternary "Fail" "Ignore" }}
-    timeoutSeconds: {{ eq $policy "closed" | ternary .root.Values.webhooks.timeoutSeconds.validate .root.Values.webhooks.timeoutSeconds.validateHobbyFarm }}
+    {{- $timeouts := .root.Values.webhooks.timeoutSeconds }}
+    timeoutSeconds: {{ eq $policy "closed" | ternary $timeouts.validate $timeouts.validateHobbyFarm }}
   {{- end }}
 {{- end }}

@@ -1,6 +1,7 @@
 //! `serve`: the webhook server.
 
 mod controllers;
+mod memory;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -16,13 +17,14 @@ use self::controllers::{RunningControllers, SelfManaged, Wanted};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
-    BackfillArgs, ConfigArg, ConfigError, LogArgs, PolicyArgs, RequestArgs, ServeArgs, TlsArgs, TlsMode,
+    self, BackfillArgs, ByteSize, ConfigArg, ConfigError, DialectArg, LogArgs, LogFormat, PolicyArgs, RequestArgs,
+    ServeArgs, TlsArgs, TlsMode,
 };
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
 use crate::server::router::App;
 use crate::server::tls::{Offer, PairFiles, SelfSigned, self_signed};
-use crate::server::{Config, Server, TlsSource, clock};
+use crate::server::{Config, Limits, Server, TlsSource, clock};
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
@@ -72,6 +74,7 @@ impl Serve {
     /// Serves until a signal says to stop.
     pub(super) fn run(self) -> ExitCode {
         let logs = self.logs.clone();
+        let format = logs.log_format;
         let (plan, warnings) = match self.validate() {
             Ok(checked) => checked,
             Err(error) => return refuse(&error),
@@ -83,8 +86,12 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
-        log_settings(&plan.server.settings);
-        for warning in warnings {
+        if let Some(authority) = &plan.authority {
+            print_trust_bundle(authority, format);
+        }
+        log_settings(&plan.server.settings, &plan.server.limits);
+        let unknown = config::unknown_variables(&super::command(), &config::process_variables());
+        for warning in warnings.into_iter().chain(unknown) {
             tracing::warn!(warning, "questionable configuration");
         }
         let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
@@ -98,7 +105,7 @@ impl Serve {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                fail(&format_args!("{error:#}"));
+                telemetry::last_word(&format!("error: {error:#}"));
                 ExitCode::FAILURE
             }
         }
@@ -109,14 +116,15 @@ impl Serve {
         let Self { config: _, server, tls: tls_args, policy, backfill, requests, logs: _ } = self;
         let mut warnings = [policy.warnings(), tls_args.warnings()].concat();
         let handshake = tls_args.handshake()?;
-        let limits = server.limits()?;
+        let mut limits = server.limits()?;
+        warnings.extend(memory::bound_by_container(&mut limits));
         let listeners = server.listeners();
         let timeouts = server.timeouts();
         if listeners.webhook == listeners.ops && listeners.webhook.port() != 0 {
             let text = format!("--listen and --ops-listen are both {}: choose two", listeners.webhook);
             return Err(ConfigError::Contradiction(text));
         }
-        let (tls, managed) = tls(server, &tls_args.tls_name)?;
+        let (tls, Beside { authority, managed }) = tls(server, &tls_args.tls_name)?;
         let (settings, controllers) = (policy.settings(), backfill.controllers());
         if controllers.as_ref().is_some_and(|plan| plan.backfill) && settings.own_service_account.is_none() {
             warnings.push(
@@ -125,7 +133,7 @@ impl Serve {
         }
         let server = Config { settings, listeners, limits, timeouts, tls, handshake };
         let beside = Wanted { request_timeout: requests.timeout(), controllers, managed };
-        Ok((ServePlan { server, beside }, warnings))
+        Ok((ServePlan { server, beside, authority }, warnings))
     }
 }
 
@@ -133,20 +141,29 @@ impl Serve {
 struct ServePlan {
     server: Config,
     beside: Wanted,
+    /// Of the throw-away certificate.
+    authority: Option<String>,
 }
 
-fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Option<SelfManaged>), ConfigError> {
+/// What goes with the serving certificate.
+#[derive(Default)]
+struct Beside {
+    /// What clients have to trust, PEM, of `--tls self-signed`.
+    authority: Option<String>,
+    managed: Option<SelfManaged>,
+}
+
+fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Beside), ConfigError> {
     let make_self_signed =
         || self_signed(names, clock()).map_err(|error| ConfigError::Contradiction(format!("--tls-name: {error}")));
     Ok(match server.tls {
         TlsMode::Files => {
             let files = PairFiles { certificate: server.tls_cert, key: server.tls_key };
-            (TlsSource::Files(files, server.tls_poll.unsigned()), None)
+            (TlsSource::Files(files, server.tls_poll.unsigned()), Beside::default())
         }
         TlsMode::SelfSigned => {
-            let made = make_self_signed()?;
-            print_trust_bundle(&made);
-            (TlsSource::Fixed(made.pair), None)
+            let SelfSigned { authority, pair } = make_self_signed()?;
+            (TlsSource::Fixed(pair), Beside { authority: Some(authority), managed: None })
         }
         TlsMode::SelfManaged => {
             // Until the Secret is read: probes and signals are answered while the API server is away.
@@ -159,31 +176,39 @@ fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Option<SelfMan
                 further_names: names.to_vec(),
                 offers,
             };
-            (TlsSource::Offers(offered), Some(managed))
+            (TlsSource::Offers(offered), Beside { authority: None, managed: Some(managed) })
         }
     })
 }
 
-/// Prints the throw-away authority, on standard error.
-fn print_trust_bundle(made: &SelfSigned) {
-    let SelfSigned { authority, pair: _ } = made;
-    let bundle = STANDARD.encode(authority);
-    drop(writeln!(std::io::stderr(), "{authority}caBundle: {bundle}"));
+/// Tells what clients have to trust, in the form of the log: lines to be pasted for people.
+fn print_trust_bundle(authority: &str, format: LogFormat) {
+    let ca_bundle = STANDARD.encode(authority);
+    match format {
+        LogFormat::Json => tracing::info!(authority, ca_bundle, "throw-away certificate authority"),
+        LogFormat::Text => drop(writeln!(std::io::stderr(), "{authority}caBundle: {ca_bundle}")),
+    }
 }
 
-/// Tells what is enforced for whom, so that a log by itself explains its denials.
-fn log_settings(settings: &Settings) {
+/// The word of an option's value.
+fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// Tells what is enforced for whom, so that a log by itself explains its denials, and what requests may take.
+fn log_settings(settings: &Settings, limits: &Limits) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
-        mode = ?settings.mode,
-        dialect = ?settings.dialect,
+        mode = word(&settings.mode),
+        dialect = word(&DialectArg::from(settings.dialect)),
         service_accounts = list(&settings.service_accounts),
         own_service_account = list(settings.own_service_account.as_slice()),
         break_glass_users = settings.break_glass_users.len(),
         break_glass_groups = settings.break_glass_groups.len(),
-        impersonation = ?settings.impersonation,
-        invariants = ?settings.invariants,
+        impersonation = word(&settings.impersonation),
+        invariants = word(&settings.invariants),
+        max_bytes_in_flight = %ByteSize(limits.bytes),
         "policy"
     );
 }
@@ -200,7 +225,7 @@ async fn serve(plan: ServePlan) -> anyhow::Result<()> {
 }
 
 async fn run(plan: ServePlan) -> anyhow::Result<()> {
-    let ServePlan { server: config, beside } = plan;
+    let ServePlan { server: config, beside, authority: _ } = plan;
     let metrics = Arc::new(Metrics::new(crate::VERSION, crate::COMMIT));
     let settings = config.settings.clone();
     let app = App::new(settings.clone(), config.limits, Arc::clone(&metrics));

@@ -16,6 +16,9 @@ use crate::cluster::supervisor::Heartbeat;
 use crate::core::settings::Settings;
 use crate::metrics::{FindingLabels, Metrics};
 
+/// An audit that came to nothing is made again after this time, or after `--audit-interval` where that is shorter.
+const RETRY_INTERVAL: Duration = Duration::from_mins(5);
+
 /// The audit of one replica.
 #[derive(Clone)]
 pub struct PeriodicAudit {
@@ -49,7 +52,7 @@ impl PeriodicAudit {
 
     /// Looks whenever this process leads, until `stop`.
     pub async fn run(mut self, heartbeat: Heartbeat, stop: CancellationToken) {
-        let mut outage = Outage::new("auditing stored Sessions");
+        let mut outage = Outage::new("the audit came to nothing", "the audit works again");
         while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             let mut leadership = self.leadership.clone();
             tokio::select! {
@@ -60,6 +63,7 @@ impl PeriodicAudit {
             // What another replica tells now would be told twice.
             self.metrics.audit_findings.clear();
             self.metrics.audit_sessions.set(0);
+            self.metrics.audit_failing.set(0);
             heartbeat.rest();
         }
         heartbeat.rest();
@@ -74,10 +78,13 @@ impl PeriodicAudit {
             match self.run_once(heartbeat).await {
                 Ok(report) => {
                     outage.succeeded();
+                    self.metrics.audit_failing.set(0);
                     self.report(&report);
                 }
                 Err(error) => {
                     self.metrics.audit_errors.inc();
+                    self.metrics.audit_failing.set(1);
+                    ticks.reset_after(self.interval.min(RETRY_INTERVAL));
                     outage.failed(&error.to_string());
                     // A refusal is an answer: no other replica would fare better.
                     if !error.is_answer() {

@@ -83,7 +83,8 @@ impl Backfill {
 
     /// Works whenever this process leads, until `stop`; whatever fails is tried again.
     pub async fn run(mut self, heartbeat: Heartbeat, stop: CancellationToken) {
-        let mut outage = Outage::new("looking after stored Sessions");
+        let mut outage =
+            Outage::new("cannot look after stored sessions; trying again", "looking after stored sessions again");
         self.metrics.backfill_enabled.set(1);
         while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             self.metrics.backfill_leading.set(1);

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER, UPGRADE};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Limited};
+use futures::StreamExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyDataStream, BodyExt, Full, Limited, StreamBody};
+use hyper::body::Frame;
 use kube::Client;
 use kube::client::Body;
 use tokio::time::{sleep, timeout_at};
@@ -37,6 +40,8 @@ const EXPIRY_MARGIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 const TICK: Duration = Duration::from_millis(100);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// What an answer holds, all of it or as it comes.
+type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
 
 pub(super) struct Connection {
     options: ConnectOptions,
@@ -102,7 +107,7 @@ impl Connection {
     }
 
     /// Sends a request, and waits for all of its answer.
-    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<AnswerBody>, BoxError> {
         let name = format!("{} {}", request.method(), request.uri().path());
         let _pending = Pending::new(self, name.clone());
         let timeout = self.options.request_timeout;
@@ -126,7 +131,7 @@ impl Connection {
     }
 
     /// The whole answer, after as many attempts as the deadline leaves room for.
-    async fn answer(&self, request: Request<Body>, deadline: Instant) -> Result<Response<Body>, String> {
+    async fn answer(&self, request: Request<Body>, deadline: Instant) -> Result<Response<AnswerBody>, String> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| describe(&error))?.to_bytes();
         let is_watch = parts.uri.query().is_some_and(|query| query.split('&').any(|part| part.starts_with("watch=")));
@@ -153,7 +158,7 @@ impl Connection {
                 }
             }
             if status == StatusCode::SWITCHING_PROTOCOLS || (is_watch && status.is_success()) || is_upgrade {
-                return Ok(response);
+                return Ok(response.map(bounded_lines));
             }
             return whole(response).await;
         }
@@ -262,7 +267,7 @@ fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
 }
 
 /// Holds the whole body.
-async fn whole(response: Response<Body>) -> Result<Response<Body>, String> {
+async fn whole(response: Response<Body>) -> Result<Response<AnswerBody>, String> {
     let (parts, body) = response.into_parts();
     let body: Bytes = match Limited::new(body, MAX_RESPONSE).collect().await {
         Ok(body) => body.to_bytes(),
@@ -276,7 +281,25 @@ async fn whole(response: Response<Body>) -> Result<Response<Body>, String> {
             });
         }
     };
-    Ok(Response::from_parts(parts, Body::from(body.to_vec())))
+    let body = Full::new(body).map_err(|never| match never {});
+    Ok(Response::from_parts(parts, UnsyncBoxBody::new(body)))
+}
+
+/// A watch, which goes on until a line of it is longer than any object.
+fn bounded_lines(body: Body) -> AnswerBody {
+    let mut length = 0;
+    let stream = BodyDataStream::new(body).map(move |chunk| {
+        let chunk = chunk?;
+        length = match chunk.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => chunk.len() - end - 1,
+            None => length + chunk.len(),
+        };
+        if length > MAX_RESPONSE {
+            return Err(format!("a line of the watch is longer than {} MiB", MAX_RESPONSE >> 20).into());
+        }
+        Ok::<_, BoxError>(Frame::data(chunk))
+    });
+    UnsyncBoxBody::new(StreamBody::new(stream))
 }
 
 /// What else there is to say about faults of TLS.

@@ -1,5 +1,7 @@
 //! HobbyFarm's service accounts: whether they exist, and what RBAC lets them write.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::{ListParams, PostParams};
@@ -11,8 +13,34 @@ use crate::core::doctor::{HobbyFarmAccount, Observation, WriteRights};
 use crate::core::settings::AccountPattern;
 
 const SERVICE_ACCOUNTS: Resource = Resource::new("serviceaccounts", "", "ServiceAccount");
+const NAMESPACES: Resource = Resource::new("namespaces", "", "Namespace");
 
 impl ObjectReader {
+    /// The labels of HobbyFarm's namespaces, where an entry selects namespaces by them.
+    pub(super) async fn hobbyfarm_namespaces(
+        &self,
+        accounts: &[AccountPattern],
+        configurations: &[Observation<Value>; 2],
+    ) -> Vec<(String, Observation<BTreeMap<String, String>>)> {
+        let selects = |configuration: &Value| {
+            let entries = configuration.get("webhooks").and_then(Value::as_array).into_iter().flatten();
+            let selector = |entry: &Value| {
+                entry.get("namespaceSelector").and_then(Value::as_object).is_some_and(|s| !s.is_empty())
+            };
+            entries.into_iter().any(selector)
+        };
+        if !configurations.iter().filter_map(Observation::found).any(selects) {
+            return Vec::new();
+        }
+        let names: BTreeSet<_> = accounts.iter().map(AccountPattern::namespace).filter(|name| *name != "*").collect();
+        let mut namespaces = Vec::new();
+        for name in names {
+            let labels = self.get(&NAMESPACES, None, name).await.map(|namespace| labels(&namespace));
+            namespaces.push((name.to_owned(), labels));
+        }
+        namespaces
+    }
+
     /// The account of each pattern; of one with a wildcard, those that exist and may write.
     pub(super) async fn accounts(&self, patterns: &[AccountPattern]) -> Observation<Vec<HobbyFarmAccount>> {
         let mut all = Vec::new();
@@ -120,4 +148,9 @@ impl ObjectReader {
             }
         }
     }
+}
+
+fn labels(namespace: &Value) -> BTreeMap<String, String> {
+    let labels = namespace.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -11,7 +11,8 @@
 //!    configuration code, which the caller passes as [`ReadServeSettings`], reads arguments, variables and files into
 //!    [`ServeSettings`], so that `doctor` cannot read them differently.
 //! 5. `certificates`: the Secret that these settings name, and the authorities in each `caBundle`.
-//! 6. `definition`, `accounts`, `rbac`: HobbyFarm's definition of Sessions, its service accounts, and who may write.
+//! 6. `definition`, `accounts`, `rbac`: HobbyFarm's definition of Sessions, its service accounts and, where a selector asks for
+//!    them, the labels of their namespaces, and who may write.
 //! 7. `served_certificate`: each ready replica is asked for its certificate and its clock, all at the same time: directly
 //!    from within the cluster ([`Vantage::Inside`]), by port-forward from elsewhere.
 //! 8. `probe`: a dry run of a create, which nobody but HobbyFarm may do. The one write, and it stores nothing.
@@ -73,7 +74,7 @@ pub async fn gather(
     let reader = ObjectReader::new(client.clone());
     let (version, api_clock) = reader.version(now).await?;
     let configurations = reader.webhook_configurations(&names.configuration).await;
-    let admission_policy = reader.admission_policy().await;
+    let admission_policy = reader.admission_policy(&names.configuration).await;
     let target = webhook_target(&names, &configurations);
     let (service, endpoints) = reader.service_and_endpoints(&target).await;
     let namespace = target.namespace(&names);
@@ -89,6 +90,7 @@ pub async fn gather(
     let defaults = Settings::default();
     let policy = serve_settings.as_ref().map_or(&defaults, |settings| &settings.policy);
     let accounts = reader.accounts(&policy.service_accounts).await;
+    let namespaces = reader.hobbyfarm_namespaces(&policy.service_accounts, &configurations).await;
     let rbac = reader.rbac().await;
     let (ca_bundles, authorities) = certificates::ca_bundles(&configurations);
     let endpoint_list = endpoints.found().map(Vec::as_slice);
@@ -105,6 +107,7 @@ pub async fn gather(
         version,
         configurations,
         admission_policy,
+        namespaces,
         service,
         endpoints,
         deployment,

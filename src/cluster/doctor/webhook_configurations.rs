@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::reader::{ObjectReader, Resource};
 use crate::core::doctor::Observation;
-use crate::core::policy_twin::admission_policy::NAME;
 
 const MUTATING: Resource =
     Resource::new("mutatingwebhookconfigurations", "admissionregistration.k8s.io", "MutatingWebhookConfiguration");
@@ -25,7 +24,7 @@ impl ObjectReader {
     }
 
     /// The policy of `session-webhook policy` and its binding.
-    pub(super) async fn admission_policy(&self) -> [Observation<Value>; 2] {
-        [self.get(&POLICIES, None, NAME).await, self.get(&BINDINGS, None, NAME).await]
+    pub(super) async fn admission_policy(&self, name: &str) -> [Observation<Value>; 2] {
+        [self.get(&POLICIES, None, name).await, self.get(&BINDINGS, None, name).await]
     }
 }

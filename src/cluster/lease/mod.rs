@@ -75,7 +75,7 @@ impl Lease {
         heartbeat: Heartbeat,
         stop: CancellationToken,
     ) {
-        let mut outage = Outage::new("renewing the Lease");
+        let mut outage = Outage::new("cannot reach the lease; trying again", "the lease is reached again");
         let mut led = false;
         loop {
             let round = tokio::time::timeout(REQUEST_TIMEOUT, self.reconcile()).await;
@@ -124,7 +124,7 @@ impl Lease {
         let leads = self.candidate.is_leader(Instant::now());
         self.candidate.on_conflict();
         if leads && matches!(tokio::time::timeout(REQUEST_TIMEOUT, self.release()).await, Ok(Ok(()))) {
-            tracing::info!(lease = self.name, "the lease is released");
+            tracing::info!(lease = self.name, "the lease is given back");
         }
     }
 

@@ -81,7 +81,10 @@ impl CertificateController {
         tracing::info!(namespace, secret, configuration, "managing the serving certificate");
         let mut backoff = BACKOFF.0;
         let mut consecutive_actions = 0;
-        let mut outage = Outage::new("managing the serving certificate; what is served stays");
+        let mut outage = Outage::new(
+            "cannot manage the serving certificate; what is served stays",
+            "the serving certificate is managed again",
+        );
         loop {
             let pause = match self.reconcile(&offers).await {
                 Ok(Progress::Changed) if consecutive_actions < MAX_CONSECUTIVE_ACTIONS => {

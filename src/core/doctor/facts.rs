@@ -1,5 +1,7 @@
 //! What was observed of an installation, as plain data.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -21,6 +23,8 @@ pub struct Facts {
     pub configurations: [Observation<Value>; 2],
     /// The `ValidatingAdmissionPolicy` and its binding.
     pub admission_policy: [Observation<Value>; 2],
+    /// The namespaces of HobbyFarm's accounts, with their labels; none where no selector asks for labels.
+    pub namespaces: Vec<(String, Observation<BTreeMap<String, String>>)>,
     /// The Service that the entries call.
     pub service: Observation<Value>,
     /// The addresses behind it.
@@ -69,6 +73,16 @@ impl Facts {
     /// The Service or URL that the entries call.
     pub fn target(&self) -> WebhookTarget {
         webhook_target(&self.names, &self.configurations)
+    }
+
+    /// Whether the API server itself refuses people: the policy is there, and its binding denies.
+    pub(super) fn policy_refuses(&self) -> bool {
+        let [policy, binding] = &self.admission_policy;
+        let denies = |binding: &Value| {
+            let actions = binding.pointer("/spec/validationActions").and_then(Value::as_array);
+            actions.is_some_and(|actions| actions.iter().any(|action| action == "Deny"))
+        };
+        policy.found().is_some() && binding.found().is_some_and(denies)
     }
 
     /// The servers whose certificate could be read, with it.

@@ -23,17 +23,17 @@ pub(super) fn listed_users(expression: &str) -> Vec<String> {
 }
 
 /// Whether two lists hold the same names.
-pub(super) fn same_users(these: &[String], those: &[String]) -> bool {
+pub(super) fn same_users(listed: &[String], expected: &[String]) -> bool {
     let sorted = |names: &[String]| {
         let mut names = names.to_vec();
         names.sort_unstable();
         names
     };
-    sorted(these) == sorted(those)
+    sorted(listed) == sorted(expected)
 }
 
 /// Whether two expressions are the same but for white space.
-pub(super) fn same_expression(this: &str, that: &str) -> bool {
+pub(super) fn same_expression(installed: &str, shipped: &str) -> bool {
     let words = |text: &str| text.chars().filter(|character| !character.is_whitespace()).collect::<String>();
-    words(this) == words(that)
+    words(installed) == words(shipped)
 }

@@ -3,11 +3,11 @@
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request, Response};
-use pin_project_lite::pin_project;
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -84,10 +84,14 @@ pub(in super::super) struct ConnectionService<S> {
     pub(super) is_allowed_client: bool,
 }
 
-impl<S: Service<Request<B>, Response = Response<C>>, B, C> Service<Request<B>> for ConnectionService<S> {
+impl<S, B, C> Service<Request<B>> for ConnectionService<S>
+where
+    S: Service<Request<B>, Response = Response<C>, Future: Send + 'static>,
+{
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Answer<S::Future>;
+    /// Boxed, so that a connection without a request has no room for one.
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.service.poll_ready(context)
@@ -98,28 +102,13 @@ impl<S: Service<Request<B>, Response = Response<C>>, B, C> Service<Request<B>> f
         if !self.is_allowed_client {
             request.extensions_mut().insert(UnknownClient);
         }
-        Answer { answer: self.service.call(request), state: Arc::clone(&self.state) }
-    }
-}
-
-pin_project! {
-    /// The answer to a request.
-    pub(in super::super) struct Answer<F> {
-        #[pin]
-        answer: F,
-        state: Arc<ConnectionState>,
-    }
-}
-
-impl<F: Future<Output = Result<Response<C>, E>>, C, E> Future for Answer<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.answer.poll(context))?;
-        if this.state.on_answer() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        Poll::Ready(Ok(response))
+        let (answer, state) = (self.service.call(request), Arc::clone(&self.state));
+        Box::pin(async move {
+            let mut response = answer.await?;
+            if state.on_answer() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        })
     }
 }

@@ -14,9 +14,6 @@ use super::super::{Stage, Timeouts};
 /// A request that has no answer for longer than this still waits for its body: deciding takes far less.
 const LONGEST_DECISION: Duration = Duration::from_millis(250);
 
-/// Why a connection was closed, as the metric says it.
-pub(in super::super) type CloseReason = &'static str;
-
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -38,12 +35,13 @@ pub(super) struct ConnectionState {
     max_age: Duration,
     /// The milliseconds from `opened` to the beginning of the phase, times eight, and the phase.
     phase: AtomicU64,
-    was_answered: AtomicBool,
+    pub(super) was_answered: AtomicBool,
     /// Has changed when another certificate is served than the one of the handshake.
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     /// Has changed when the server no longer serves as usual.
     stage: watch::Receiver<Stage>,
-    close_reason: OnceLock<CloseReason>,
+    /// Why it was closed, as the metric says it.
+    close_reason: OnceLock<&'static str>,
     is_closed: AtomicBool,
     task: AtomicWaker,
 }
@@ -88,21 +86,14 @@ impl ConnectionState {
     pub(super) fn on_answer(&self) -> bool {
         let age = self.enter(Phase::Idle);
         self.was_answered.store(true, Ordering::Release);
-        let reason = if self.stage.has_changed().unwrap_or(false) {
-            "stopping"
-        } else if self.tls.as_ref().is_some_and(|tls| tls.has_changed().unwrap_or(false)) {
-            "reload"
-        } else if age >= self.max_age {
-            "age"
-        } else {
-            return false;
-        };
-        self.set_close_reason(reason);
-        true
-    }
-
-    pub(super) fn was_answered(&self) -> bool {
-        self.was_answered.load(Ordering::Acquire)
+        let is_replaced = self.tls.as_ref().is_some_and(|tls| tls.has_changed().unwrap_or(false));
+        let reasons = [
+            (self.stage.has_changed().unwrap_or(false), "stopping"),
+            (is_replaced, "reload"),
+            (age >= self.max_age, "age"),
+        ];
+        let reason = reasons.into_iter().find(|(holds, _)| *holds);
+        reason.inspect(|(_, reason)| self.set_close_reason(reason)).is_some()
     }
 
     /// Since when it has been waiting for its client. `None` while a request is young enough to be honest work.
@@ -112,7 +103,7 @@ impl ConnectionState {
     }
 
     /// When it has to be closed if nothing happens on it until then, and why.
-    pub(super) fn deadline(&self, timeouts: &Timeouts, body_timeout: Duration) -> (Instant, CloseReason) {
+    pub(super) fn deadline(&self, timeouts: &Timeouts, body_timeout: Duration) -> (Instant, &'static str) {
         let (phase, since) = self.phase();
         let (timeout, reason) = match phase {
             Phase::Handshake => (timeouts.handshake, "handshake-timeout"),
@@ -125,12 +116,12 @@ impl ConnectionState {
     }
 
     /// The first reason stays.
-    pub(super) fn set_close_reason(&self, reason: CloseReason) {
+    pub(super) fn set_close_reason(&self, reason: &'static str) {
         self.close_reason.get_or_init(|| reason);
     }
 
     /// Why it was closed, once it is.
-    pub(super) fn close_reason(&self) -> CloseReason {
+    pub(super) fn close_reason(&self) -> &'static str {
         self.close_reason.get().copied().unwrap_or_else(|| match self.phase().0 {
             _ if *self.stage.borrow() == Stage::Closing => "stopping",
             Phase::Handshake => "handshake",
@@ -140,7 +131,7 @@ impl ConnectionState {
     }
 
     /// Ends it at once, whatever it does.
-    pub(super) fn close(&self, reason: CloseReason) {
+    pub(super) fn close(&self, reason: &'static str) {
         self.set_close_reason(reason);
         self.is_closed.store(true, Ordering::Release);
         self.task.wake();

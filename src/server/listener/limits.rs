@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,11 +86,12 @@ impl Connections {
     /// opened, they do not push out a client that is served, and however many idle ones were served once, a new client
     /// finds a place.
     fn evict(&self, open: &mut Open) -> bool {
-        let unanswered = open.states.iter().filter(|state| !state.was_answered()).count();
+        let unanswered = open.states.iter().filter(|state| !state.was_answered.load(Ordering::Acquire)).count();
         let answered_last = unanswered > open.limit / 2;
-        let waiting = open.states.iter().filter_map(|state| Some((state, state.waiting_since()?)));
-        let longest = waiting.min_by_key(|(state, since)| (state.was_answered() == answered_last, *since));
-        let Some(state) = longest.map(|(state, _)| Arc::clone(state)) else { return false };
+        let is_last = |state: &ConnectionState| state.was_answered.load(Ordering::Acquire) == answered_last;
+        let waiting = open.states.iter().filter_map(|state| Some((is_last(state), state.waiting_since()?, state)));
+        let longest = waiting.min_by_key(|(is_last, since, _)| (*is_last, *since));
+        let Some(state) = longest.map(|(.., state)| Arc::clone(state)) else { return false };
         state.close("evicted");
         self.remove(open, &state);
         true
@@ -146,9 +148,6 @@ impl Connections {
 fn max_age(limit: Duration) -> Duration {
     // The standard library's only source of randomness.
     let [random, ..] = RandomState::new().hash_one(()).to_ne_bytes();
-    if limit.is_zero() {
-        Duration::MAX
-    } else {
-        limit.saturating_sub(limit / 4 / u32::from(u8::MAX) * u32::from(random))
-    }
+    let quarter = limit / 4;
+    if limit.is_zero() { Duration::MAX } else { quarter * 3 + quarter / u32::from(u8::MAX) * u32::from(random) }
 }

@@ -6,20 +6,20 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, CommonState, Error};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::super::log::{LONGEST_NAME, Throttle};
-use super::names;
+use super::super::log::{LONGEST_NAME, LogThrottle};
+use super::certificate::names;
 use crate::core::text::sanitize_line;
 
 /// Which clients are answered.
 pub(in super::super) struct ClientPolicy {
     /// Names in client certificates that are answered; none: any.
     names: Vec<String>,
-    complaints: Throttle,
+    complaints: LogThrottle,
 }
 
 impl ClientPolicy {
     pub(in super::super) fn new(names: Vec<String>) -> Self {
-        Self { names, complaints: Throttle::new() }
+        Self { names, complaints: LogThrottle::new() }
     }
 
     /// Why a handshake failed. Tells failures that a person must do something about from those that any scanner causes.

@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use rustls::client::verify_server_name;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
-use super::{Certificate, Problem};
+use super::CertificateError;
 
 /// What a handshake must be like.
 #[derive(Debug, Clone, Default)]
@@ -53,27 +52,18 @@ impl TlsVersion {
     }
 }
 
-impl Handshake {
-    /// Whether a certificate stands for all names that clients use, judged as a client judges.
-    pub(super) fn check_names(&self, der: &CertificateDer<'_>, certificate: &Certificate) -> Result<(), Problem> {
-        let broken = |error: rustls::Error| Problem::Certificate(error.to_string());
-        let parsed = ParsedCertificate::try_from(der).map_err(broken)?;
-        match self.names.iter().find(|name| verify_server_name(&parsed, name).is_err()) {
-            None => Ok(()),
-            Some(name) => {
-                Err(Problem::WrongName { missing: name.to_str().into_owned(), names: certificate.names.clone() })
-            }
-        }
-    }
+/// Whether clients can be checked with these authorities, PEM.
+pub(super) fn check_client_authorities(authorities: Option<&[u8]>) -> Result<(), CertificateError> {
+    client_verifier(authorities, &Arc::new(aws_lc_rs::default_provider())).map(drop)
 }
 
 /// What rustls checks clients with; `authorities` is PEM.
 pub(super) fn client_verifier(
     authorities: Option<&[u8]>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
     let Some(pem) = authorities else { return Ok(Arc::new(NoClientAuth)) };
-    let broken = |error: &dyn fmt::Display| Problem::ClientAuthority(error.to_string());
+    let broken = |error: &dyn fmt::Display| CertificateError::ClientAuthority(error.to_string());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate.map_err(|error| broken(&error))?).map_err(|error| broken(&error))?;

@@ -10,7 +10,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::super::clock;
-use super::{Certificate, Handshake, Offer, Pair, PairFiles, Problem, read};
+use super::handshake::check_client_authorities;
+use super::{Certificate, CertificateError, Handshake, Pair, PairFiles, ServingCertificate, read};
 use crate::metrics::{LoadLabel, Metrics};
 
 /// What is served, and what keeps newer files from being served.
@@ -21,14 +22,14 @@ pub struct TlsStatus {
     /// How often a pair, or authorities of clients, have been taken into service, the first time included.
     pub loads: u64,
     /// Why the files as they are now are not served.
-    pub problem: Option<Problem>,
+    pub error: Option<CertificateError>,
     /// Why clients do not trust what is served, where that is known.
     pub distrust: Option<String>,
 }
 
 /// What makes a configuration of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Material {
+struct TlsMaterial {
     pair: Pair,
     /// PEM, where clients need certificates.
     authorities: Option<Vec<u8>>,
@@ -37,9 +38,9 @@ struct Material {
 /// The served pair.
 pub struct TlsStore {
     files: Option<PairFiles>,
-    offers: Option<watch::Receiver<Offer>>,
+    handed_over: Option<watch::Receiver<ServingCertificate>>,
     handshake: Handshake,
-    served: Material,
+    served: TlsMaterial,
     config: watch::Sender<Arc<ServerConfig>>,
     status: watch::Sender<TlsStatus>,
     metrics: Arc<Metrics>,
@@ -50,45 +51,45 @@ impl TlsStore {
     ///
     /// # Errors
     ///
-    /// A [`Problem`] when they hold no usable pair.
-    pub fn from_files(files: PairFiles, handshake: Handshake, metrics: Arc<Metrics>) -> Result<Self, Problem> {
+    /// A [`CertificateError`] when they hold no usable pair.
+    pub fn from_files(files: PairFiles, handshake: Handshake, metrics: Arc<Metrics>) -> Result<Self, CertificateError> {
         let pair = files.read()?;
         Ok(Self { files: Some(files), ..Self::fixed(pair, handshake, metrics)? })
     }
 
-    /// Serves what is offered, now and later: see [`TlsStore::follow`].
+    /// Serves what is handed over, now and later: see [`TlsStore::follow`].
     ///
     /// # Errors
     ///
-    /// A [`Problem`] when the first pair is not usable.
-    pub fn from_offers(
-        mut offers: watch::Receiver<Offer>,
+    /// A [`CertificateError`] when the first pair is not usable.
+    pub fn handed_over(
+        mut receiver: watch::Receiver<ServingCertificate>,
         handshake: Handshake,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, Problem> {
-        let Offer { pair, distrust } = offers.borrow_and_update().clone();
+    ) -> Result<Self, CertificateError> {
+        let ServingCertificate { pair, distrust } = receiver.borrow_and_update().clone();
         let store = Self::fixed(pair, handshake, metrics)?;
         store.status.send_modify(|status| status.distrust = distrust);
-        Ok(Self { offers: Some(offers), ..store })
+        Ok(Self { handed_over: Some(receiver), ..store })
     }
 
     /// Serves one pair for good; authorities of clients are followed nevertheless.
     ///
     /// # Errors
     ///
-    /// A [`Problem`] when it is not usable.
-    pub fn fixed(pair: Pair, handshake: Handshake, metrics: Arc<Metrics>) -> Result<Self, Problem> {
+    /// A [`CertificateError`] when it is not usable.
+    pub fn fixed(pair: Pair, handshake: Handshake, metrics: Arc<Metrics>) -> Result<Self, CertificateError> {
         let authorities = handshake.client_ca.as_deref().map(read).transpose()?;
         let (config, certificate) = pair.open(&handshake, authorities.as_deref(), clock())?;
         metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         set_gauges(&metrics, &certificate);
-        let status = watch::Sender::new(TlsStatus { certificate, loads: 1, problem: None, distrust: None });
+        let status = watch::Sender::new(TlsStatus { certificate, loads: 1, error: None, distrust: None });
         let config = watch::Sender::new(config);
         Ok(Self {
             files: None,
-            offers: None,
+            handed_over: None,
             handshake,
-            served: Material { pair, authorities },
+            served: TlsMaterial { pair, authorities },
             config,
             status,
             metrics,
@@ -105,67 +106,77 @@ impl TlsStore {
         self.status.subscribe()
     }
 
-    /// Looks at the files at each `every`, or waits for offers, for good. Polling, because a watch on a file dies when the kubelet swaps the
-    /// directory that a mounted Secret lies in.
+    /// Polls the files at each `every`, and takes what is handed over, for good. Polling, because a watch on a file dies when the kubelet
+    /// swaps the directory that a mounted Secret lies in.
     pub async fn follow(mut self, every: Duration) {
-        if let Some(offers) = self.offers.take() {
-            return self.follow_offers(offers).await;
-        }
-        let (files, client_ca) = (self.files.clone(), self.handshake.client_ca.clone());
-        if files.is_none() && client_ca.is_none() {
-            return std::future::pending().await;
-        }
+        let (mut handed_over, files, client_ca) =
+            (self.handed_over.take(), self.files.clone(), self.handshake.client_ca.clone());
+        let has_files = files.is_some() || client_ca.is_some();
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
-            let (files, client_ca, served) = (files.clone(), client_ca.clone(), self.served.pair.clone());
-            let look = move || {
-                let pair = files.map_or(Ok(served), |files| files.read())?;
-                Ok(Material { pair, authorities: client_ca.as_deref().map(read).transpose()? })
-            };
-            match spawn_blocking(look).await {
-                Ok(read) => self.look(read, clock()),
-                // Cancelled: the runtime ends.
-                Err(_) => return,
+            tokio::select! {
+                _ = ticks.tick(), if has_files => {
+                    let (files, client_ca) = (files.clone(), client_ca.clone());
+                    let served = self.served.pair.clone();
+                    let read = move || {
+                        (files.map_or(Ok(served), |files| files.read()), client_ca.as_deref().map(read).transpose())
+                    };
+                    // An error is the end of the runtime.
+                    let Ok((pair, authorities)) = spawn_blocking(read).await else { return };
+                    self.load(pair, authorities, clock());
+                }
+                ServingCertificate { pair, distrust } = next(&mut handed_over) => {
+                    let authorities = self.served.authorities.clone();
+                    self.load(Ok(pair.clone()), Ok(authorities), clock());
+                    if self.served.pair == pair {
+                        self.status.send_modify(|status| status.distrust = distrust);
+                    }
+                }
             }
         }
     }
 
-    async fn follow_offers(mut self, mut offers: watch::Receiver<Offer>) {
-        while offers.changed().await.is_ok() {
-            let Offer { pair, distrust } = offers.borrow_and_update().clone();
-            let authorities = self.served.authorities.clone();
-            self.look(Ok(Material { pair: pair.clone(), authorities }), clock());
-            if self.served.pair == pair {
-                self.status.send_modify(|status| status.distrust = distrust);
-            }
+    /// Takes what is new and usable into service, and notes what is not: a broken pair keeps no authority from being withdrawn, nor do
+    /// broken authorities keep a new pair from being served.
+    fn load(
+        &mut self,
+        pair: Result<Pair, CertificateError>,
+        authorities: Result<Option<Vec<u8>>, CertificateError>,
+        now: Timestamp,
+    ) {
+        let authorities = authorities.and_then(|pem| check_client_authorities(pem.as_deref()).map(|()| pem));
+        let (wanted, authority_error) = match authorities {
+            Ok(authorities) => (authorities, None),
+            Err(error) => (self.served.authorities.clone(), Some(error)),
+        };
+        let pair_error = match pair {
+            Ok(pair) => self.serve(TlsMaterial { pair, authorities: wanted.clone() }, now).err(),
+            Err(error) => Some(error),
+        };
+        if pair_error.is_some() {
+            // Its dates were right when it was loaded, and decide nothing about the authorities.
+            let now = now.min(self.status.borrow().certificate.not_after);
+            let served = TlsMaterial { pair: self.served.pair.clone(), authorities: wanted };
+            // It is served, and the authorities were checked.
+            let _ = self.serve(served, now);
         }
-        // Nobody offers any more: on with what there is.
-        std::future::pending::<()>().await;
+        self.set_error(pair_error.or(authority_error));
     }
 
-    /// Takes something new into service, or notes why not.
-    fn look(&mut self, read: Result<Material, Problem>, now: Timestamp) {
-        let opened = read.and_then(|material| {
-            if material == self.served {
-                return Ok(None);
-            }
-            let opened = material.pair.open(&self.handshake, material.authorities.as_deref(), now)?;
-            Ok(Some((opened, material)))
-        });
-        match opened {
-            Ok(None) => self.settle(None),
-            Ok(Some(((config, certificate), material))) => self.take(config, certificate, material),
-            Err(problem) => self.settle(Some(problem)),
+    /// Serves with something else from now on, where it is usable.
+    fn serve(&mut self, material: TlsMaterial, now: Timestamp) -> Result<(), CertificateError> {
+        if material != self.served {
+            let (config, certificate) = material.pair.open(&self.handshake, material.authorities.as_deref(), now)?;
+            self.apply(config, certificate, material);
         }
+        Ok(())
     }
 
-    fn take(&mut self, config: Arc<ServerConfig>, certificate: Certificate, material: Material) {
+    fn apply(&mut self, config: Arc<ServerConfig>, certificate: Certificate, material: TlsMaterial) {
         self.served = material;
         self.metrics.certificate_loads.get_or_create(&LoadLabel { result: "loaded" }).inc();
         set_gauges(&self.metrics, &certificate);
-        self.metrics.certificate_refused.set(0);
         tracing::info!(
             subject = certificate.subject,
             names = certificate.names.join(","),
@@ -180,23 +191,33 @@ impl TlsStore {
             if !lost.is_empty() {
                 tracing::warn!(?lost, "the new certificate does not stand for all names of the old one");
             }
-            let (loads, distrust) = (status.loads + 1, status.distrust.take());
-            *status = TlsStatus { certificate, loads, problem: None, distrust };
+            status.certificate = certificate;
+            status.loads += 1;
         });
     }
 
-    /// Logs and counts a problem when it is not the one of the last look.
-    fn settle(&self, problem: Option<Problem>) {
-        if self.status.borrow().problem == problem {
+    /// Logs and counts an error when it is not the one of the last poll.
+    fn set_error(&self, error: Option<CertificateError>) {
+        if self.status.borrow().error == error {
             return;
         }
-        if let Some(problem) = &problem {
-            self.metrics.certificate_loads.get_or_create(&LoadLabel { result: problem.reason() }).inc();
-            tracing::error!(reason = problem.reason(), %problem, "certificate files not usable; the last good pair stays");
+        if let Some(error) = &error {
+            self.metrics.certificate_loads.get_or_create(&LoadLabel { result: error.reason() }).inc();
+            tracing::error!(reason = error.reason(), %error, "certificate files not usable; the last good pair stays");
         }
-        self.metrics.certificate_refused.set(problem.is_some().into());
-        self.status.send_modify(|status| status.problem = problem);
+        self.metrics.certificate_refused.set(error.is_some().into());
+        self.status.send_modify(|status| status.error = error);
     }
+}
+
+/// The next certificate that is handed over; none comes where nobody hands any over, or does so no more.
+async fn next(receiver: &mut Option<watch::Receiver<ServingCertificate>>) -> ServingCertificate {
+    if let Some(receiver) = receiver
+        && receiver.changed().await.is_ok()
+    {
+        return receiver.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 fn set_gauges(metrics: &Metrics, certificate: &Certificate) {

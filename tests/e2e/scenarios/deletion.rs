@@ -7,10 +7,10 @@ use crate::verbs::{accepts, becomes, goes, rejects, stored};
 use crate::world::World;
 use crate::writer::{HOBBYFARM, Request, sessions_path};
 
-const FINALIZER: &str = "e2e.hobbyfarm.io/hold";
+pub(super) const FINALIZER: &str = "e2e.hobbyfarm.io/hold";
 
 /// A reference to an owner, without which the owned object goes.
-fn reference(owner: &Value) -> Value {
+pub(super) fn reference(owner: &Value) -> Value {
     json!([{
         "apiVersion": owner["apiVersion"],
         "kind": owner["kind"],
@@ -20,12 +20,12 @@ fn reference(owner: &Value) -> Value {
     }])
 }
 
-fn config_maps(name: Option<&Value>) -> String {
+pub(super) fn config_maps(name: Option<&Value>) -> String {
     let name = name.map_or_else(String::new, |name| format!("/{}", name.as_str().unwrap()));
     format!("/api/v1/namespaces/{HOBBYFARM}/configmaps{name}")
 }
 
-async fn config_map(world: &World, metadata: Value) -> Value {
+pub(super) async fn config_map(world: &World, metadata: Value) -> Value {
     let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
     object["metadata"]["name"] = json!(world.fresh_name());
     let mut created = accepts(&world.alice, Request::post(config_maps(None), object)).await.body;
@@ -36,12 +36,12 @@ async fn config_map(world: &World, metadata: Value) -> Value {
 }
 
 /// HobbyFarm makes a Session that something else owns, or that something else must let go.
-async fn session_with(world: &World, metadata: &Value) -> Value {
+pub(super) async fn session_with(world: &World, metadata: &Value) -> Value {
     let session = starts(world).await;
     accepts(&world.hobbyfarm, Request::merge(&session, json!({"metadata": metadata}))).await.body
 }
 
-fn is_dying(object: &Value) -> bool {
+pub(super) fn is_dying(object: &Value) -> bool {
     object["metadata"].get("deletionTimestamp").is_some()
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn rules_that_reach_beyond_sessions_are_named(world: &World) {
 
 pub(super) async fn a_selector_that_exempts_a_namespace_is_named(world: &World) {
     installed(world, async |it| {
-        let but = json!({"matchExpressions": [{"key": "exempt", "operator": "DoesNotExist"}]});
+        let but = json!({"matchLabels": {"guarded": "yes"}});
         it.change(VALIDATING, |object| each(object, |entry| entry["namespaceSelector"] = but.clone())).await;
         it.has("selectors");
     })

@@ -26,7 +26,7 @@ async fn counted(world: &World, metric: &str, entry: &str) -> u64 {
     let label = format!("name=\"{entry}\"");
     let lines = text.as_str().unwrap().lines();
     let of_entry = lines.filter(|line| line.starts_with(&format!("{metric}{{")) && line.contains(&label));
-    of_entry.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+    of_entry.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// For each entry: calls and exclusions by the API server's count, and reviews by the webhook's.

@@ -11,6 +11,7 @@ mod flows;
 mod keep_alives;
 mod manual;
 mod modes;
+mod no_answer;
 mod outage;
 mod people_with_kubectl;
 mod policy;
@@ -20,23 +21,26 @@ mod self_managed;
 
 use futures::future::LocalBoxFuture;
 
+use crate::control_plane::kubernetes_versions::TESTED;
 use crate::world::World;
+
+const OLDEST: &str = TESTED[0];
+
+pub(crate) use scope::annotations;
 
 /// One sentence and the proof of it.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// The oldest Kubernetes that has what it is about, such as `1.30`; the oldest supported one where it says nothing.
-    pub(crate) since: Option<&'static str>,
+    /// The oldest Kubernetes that has what it is about, such as `1.30`.
+    pub(crate) since: &'static str,
     pub(crate) run: for<'a> fn(&'a World) -> LocalBoxFuture<'a, ()>,
 }
 
 macro_rules! scenarios {
-    (@since) => { None };
-    (@since $since:literal) => { Some($since) };
     ($($module:ident :: $name:ident $(since $since:literal)?,)+) => {
         &[$(Scenario {
             name: concat!(stringify!($module), "::", stringify!($name)),
-            since: scenarios!(@since $($since)?),
+            since: [$($since,)? OLDEST][0],
             run: |world| Box::pin($module::$name(world)),
         },)+]
     };
@@ -140,11 +144,26 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     doctor_rights::with_the_shipped_rights_a_pod_sees_everything,
     doctor::entries_may_call_by_url,
     doctor::it_waits_until_the_installation_is_sound,
+    people_with_kubectl::kubectl_prints_what_strict_validation_finds_and_what_we_refuse since "1.27",
+    people_with_kubectl::kubectl_diff_and_scale_say_why_they_do_not_work since "1.27",
+    people_with_kubectl::kubectl_prints_the_warning_of_break_glass since "1.27",
     outage::people_stay_locked_out,
     outage::hobbyfarm_goes_on_where_the_server_knows_match_conditions,
     outage::deleting_goes_on,
     outage::what_an_outage_held_up_ends_after_it,
     outage::fail_open_lets_people_write,
-    policy::it_holds_the_door_where_the_server_knows_it,
-    scope::uninstalling_opens_the_door_and_leaves_nothing_behind,
+    no_answer::people_are_refused since "1.28",
+    no_answer::hobbyfarm_creates_writes_status_and_keeps_alive since "1.28",
+    no_answer::what_is_deleted_goes_and_garbage_is_collected since "1.28",
+    no_answer::a_person_who_takes_a_finalizer_off_waits since "1.28",
+    no_answer::the_api_server_tells_in_its_audit_log_and_metrics since "1.28",
+    policy::kubectl_says_that_an_old_server_does_not_know_it,
+    policy::alone_it_decides_each_row_of_the_table since "1.30",
+    policy::alone_it_warns_where_the_mode_says_so since "1.30",
+    policy::alone_it_only_tells_the_audit_log_where_the_mode_says_so since "1.30",
+    policy::its_status_has_no_warnings_of_types since "1.30",
+    policy::beside_the_webhook_each_does_its_part since "1.30",
+    policy::it_refuses_people_while_the_webhook_ignores_failures_and_no_replica_runs since "1.30",
+    policy::it_survives_a_restart_of_the_api_server since "1.30",
+    scope::uninstalling_lets_everybody_write_and_leaves_nothing_behind,
 ];

@@ -22,11 +22,11 @@ pub(super) async fn without_webhook(world: &World, scenario: impl Future<Output 
     }
 }
 
-fn label(session: &Value) -> Request {
+pub(super) fn label(session: &Value) -> Request {
     Request::merge(session, json!({"metadata": {"labels": {"outage": "yes"}}}))
 }
 
-fn is_refused_for_want_of_an_answer(reply: &Reply) -> bool {
+pub(super) fn is_refused_for_want_of_an_answer(reply: &Reply) -> bool {
     reply.code == 500 && reply.message().contains("session-webhook.hobbyfarm.io")
 }
 
@@ -54,6 +54,7 @@ pub(super) async fn people_stay_locked_out(world: &World) {
 pub(super) async fn hobbyfarm_goes_on_where_the_server_knows_match_conditions(world: &World) {
     let session = starts(world).await;
     let goes_on = install::keeps_match_conditions(world).await;
+    assert_eq!(goes_on, world.version.is_at_least("1.28"));
     without_webhook(world, async {
         for request in [Request::create(&world.new_session()), label(&session)] {
             let reply = world.hobbyfarm.sends(&request).await;

@@ -1,5 +1,7 @@
 //! What a person sees.
 
+use serde_json::Value;
+
 use super::flows::starts;
 use crate::verbs::{goes, stored};
 use crate::world::World;
@@ -50,4 +52,52 @@ pub(super) async fn kubectl_deletes(world: &World) {
     stored(&world.admin, &session).await;
     world.kubectl.run(&["-n", HOBBYFARM, "delete", "session", name]).succeeds();
     goes(&world.admin, "the Session", Request::read(&session)).await;
+}
+
+/// The API server checks the schema before it asks anybody, so the refusal of a field comes first; told to warn of it, both are printed.
+pub(super) async fn kubectl_prints_what_strict_validation_finds_and_what_we_refuse(world: &World) {
+    let mut unknown = world.new_session();
+    unknown["spec"]["machines"] = "many".into();
+    let create = |validate: &str, object: &Value| {
+        world.kubectl.run_on(&["create", "-n", HOBBYFARM, validate, "-f", "-"], std::slice::from_ref(object))
+    };
+    let strict = create("--validate=strict", &unknown);
+    assert_eq!(strict.code, Some(1), "{strict:?}");
+    assert!(strict.stderr.contains("strict decoding error: unknown field \"spec.machines\""), "{strict:?}");
+    assert!(!strict.stderr.contains("denied the request"), "the webhook is not asked: {strict:?}");
+    let warned = create("--validate=warn", &unknown).refuses("alice");
+    assert!(warned.stderr.contains("Warning: unknown field \"spec.machines\""), "{warned:?}");
+    create("--validate=strict", &world.new_session()).refuses("alice");
+}
+
+pub(super) async fn kubectl_diff_and_scale_say_why_they_do_not_work(world: &World) {
+    let session = starts(world).await;
+    let name = session["metadata"]["name"].as_str().unwrap();
+    let mut changed = world.form.session(name);
+    changed["spec"]["course"] = "c-9".into();
+    // diff is a dry run of apply
+    for arguments in [&["diff", "-f", "-"][..], &["diff", "--server-side", "--force-conflicts", "-f", "-"]] {
+        let diff = world.kubectl.run_on(arguments, std::slice::from_ref(&changed));
+        assert!(diff.code.is_some_and(|code| code > 1), "more than a difference: {diff:?}");
+        assert!(diff.stderr.contains("denied the request: ") && diff.stderr.contains("alice"), "{diff:?}");
+    }
+    let scale = world.kubectl.run(&["-n", HOBBYFARM, "scale", "session", name, "--replicas=2", "--dry-run=server"]);
+    assert_eq!(scale.code, Some(1), "a Session has no replicas: {scale:?}");
+    assert_eq!(stored(&world.admin, &session).await, session);
+}
+
+/// Break-glass goes through, and the person sees that it was seen.
+pub(super) async fn kubectl_prints_the_warning_of_break_glass(world: &World) {
+    let session = starts(world).await;
+    let name = session["metadata"]["name"].as_str().unwrap();
+    world.webhook.lock().await.restart(&["--break-glass-user", "alice"]).await;
+    let label = world.kubectl.run(&["-n", HOBBYFARM, "label", "session", name, "seen=yes"]);
+    let merge = r#"{"status":{"paused":"maybe"}}"#;
+    let patch = ["-n", HOBBYFARM, "patch", "session", name, "--subresource=status", "--type=merge", "-p", merge];
+    let invalid = world.kubectl.run(&patch);
+    world.webhook.lock().await.restart(&[]).await;
+    let label = label.succeeds();
+    assert!(label.stderr.contains("Warning: ") && label.stderr.contains("break-glass"), "{label:?}");
+    assert_eq!(invalid.code, Some(1), "{invalid:?}");
+    assert!(invalid.stderr.contains("status.paused") && invalid.stderr.contains("is invalid"), "{invalid:?}");
 }

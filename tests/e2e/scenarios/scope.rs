@@ -79,7 +79,7 @@ pub(super) async fn pods_nodes_and_leases_never_reach_the_webhook(world: &World)
 }
 
 /// In one command, while HobbyFarm goes on: nothing waits for a webhook that is no longer there.
-pub(super) async fn uninstalling_opens_the_door_and_leaves_nothing_behind(world: &World) {
+pub(super) async fn uninstalling_lets_everybody_write_and_leaves_nothing_behind(world: &World) {
     let session = starts(world).await;
     world.webhook.lock().await.stop();
     let objects = install::shipped(world).await;
@@ -104,14 +104,19 @@ fn merged(object: &Value, change: &Value) -> Value {
     merged
 }
 
+/// Who wrote, as admission sees it.
+fn user_of(event: &Value) -> &Value {
+    event.get("impersonatedUser").map_or(&event["user"]["username"], |user| &user["username"])
+}
+
 /// The last words about a Session in the audit log, by this user.
-pub(super) async fn annotations(world: &World, session: &Value, user: &str) -> Value {
+pub(crate) async fn annotations(world: &World, session: &Value, user: &str) -> Value {
     let name = &session["metadata"]["name"];
     eventually("the write is in the audit log", Duration::from_secs(10), async || {
         let events = world.cluster.audit_log();
         let mut events = events.lines().rev().map(|line| serde_json::from_str::<Value>(line).unwrap());
         events
-            .find(|event| event["objectRef"]["name"] == *name && event["user"]["username"] == *user)
+            .find(|event| event["objectRef"]["name"] == *name && user_of(event) == user)
             .map(|event| event["annotations"].clone())
     })
     .await

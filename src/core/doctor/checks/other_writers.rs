@@ -6,7 +6,7 @@ use crate::core::doctor::facts::Facts;
 use crate::core::doctor::grants::{Subject, grants_to_all};
 use crate::core::doctor::observation::Observation;
 use crate::core::doctor::report::Report;
-use crate::core::installation::RESOURCES;
+use crate::core::installation::{RESOURCES, SERVICE};
 use crate::core::requester::Requester;
 use crate::core::settings::Settings;
 
@@ -28,7 +28,8 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
     for (subject, grant) in grants_to_all(rbac) {
         let writes =
             WRITE_VERBS.iter().any(|verb| RESOURCES.iter().any(|resource| grant.allows(GROUP, resource, verb)));
-        if writes && !is_known(&subject, &settings.policy) && !others.contains(&subject.to_string()) {
+        let is_known = is_known(&subject, &settings.policy) || is_doctor(&subject, facts);
+        if writes && !is_known && !others.contains(&subject.to_string()) {
             others.push(subject.to_string());
         }
     }
@@ -39,10 +40,18 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
     let more = others.len().saturating_sub(MAX_NAMES);
     others.truncate(MAX_NAMES);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    let text =
-        format!("RBAC lets others write Sessions, and the webhook alone refuses them: {}{more}", others.join(", "));
+    let who =
+        if facts.policy_refuses() { "the ValidatingAdmissionPolicy refuses" } else { "the webhook alone refuses" };
+    let text = format!("RBAC lets others write Sessions, and {who} them: {}{more}", others.join(", "));
     let remedy = "take create, update and patch on sessions.hobbyfarm.io from their roles, where they need none";
     report.questionable(CheckId::OtherWriters, text, remedy);
+}
+
+/// The account of the shipped manifests that doctor has in a pod: its create is a dry run.
+fn is_doctor(subject: &Subject, facts: &Facts) -> bool {
+    let deployment = facts.deployment.found().map_or(SERVICE, String::as_str);
+    let name = format!("system:serviceaccount:{}:{deployment}-doctor", facts.namespace());
+    *subject == Subject::User(name)
 }
 
 /// Whether it is no surprise that somebody may write.

@@ -16,7 +16,7 @@ use super::{PATIENCE, app, config, eventually, metrics, review};
 /// Short, so that a test takes no time; what it waits for is the status, never the clock.
 pub const POLL: Duration = Duration::from_millis(5);
 
-pub struct Running {
+pub struct TestServer {
     /// The certificate of the authority, DER.
     pub authority: Vec<u8>,
     pub listeners: Listeners,
@@ -26,7 +26,7 @@ pub struct Running {
     pub end: JoinHandle<Result<(), ServerError>>,
 }
 
-impl Running {
+impl TestServer {
     /// With a certificate that never changes; `change` says what is special about it.
     pub fn start(change: impl FnOnce(&mut Config)) -> Self {
         let authority = Authority::new();

@@ -14,16 +14,18 @@ use session_webhook::metrics::RefusalLabels;
 use session_webhook::server::tls::{Pair, TlsVersion};
 use support::certificates::{ALIVE, Authority, Secret};
 use support::client::{Client, client_config};
-use support::running::Running;
+use support::test_server::TestServer;
 use support::{eventually, review};
 use tempfile::TempDir;
 
 /// A server that asks for certificates by an authority.
 struct Guarded {
-    server: Running,
+    server: TestServer,
     clients: Authority,
     file: PathBuf,
-    _files: (TempDir, Secret),
+    authority: Authority,
+    secret: Secret,
+    _directory: TempDir,
 }
 
 impl Guarded {
@@ -33,11 +35,11 @@ impl Guarded {
         let file = directory.path().join("ca.crt");
         fs::write(&file, clients.pem()).unwrap();
         let secret = Secret::new(&authority.issue("a", ALIVE));
-        let server = Running::following(&authority, &secret, |config| {
+        let server = TestServer::following(&authority, &secret, |config| {
             config.handshake.client_ca = Some(file.clone());
             config.handshake.client_names = names.iter().map(ToString::to_string).collect();
         });
-        Self { server, clients, file, _files: (directory, secret) }
+        Self { server, clients, file, authority, secret, _directory: directory }
     }
 
     /// The answer to a client with this certificate; none where the handshake fails.
@@ -106,7 +108,7 @@ async fn authorities_can_be_rotated_with_an_overlap_and_a_broken_file_changes_no
     assert!(guarded.answer(Some(&old), &TLS13).is_some() && guarded.answer(Some(&new), &TLS13).is_some());
 
     fs::write(&guarded.file, "").unwrap();
-    guarded.server.wait_for(|status| status.problem.is_some()).await;
+    guarded.server.wait_for(|status| status.error.is_some()).await;
     assert_eq!(guarded.server.loads("bad-client-ca"), 1);
     assert!(guarded.answer(Some(&old), &TLS13).is_some());
 
@@ -114,6 +116,30 @@ async fn authorities_can_be_rotated_with_an_overlap_and_a_broken_file_changes_no
     guarded.server.wait_for(|status| status.loads == 3).await;
     assert_eq!(guarded.answer(Some(&old), &TLS13), None);
     assert!(guarded.answer(Some(&new), &TLS13).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pair_and_authorities_the_good_part_is_taken() {
+    let mut guarded = Guarded::start(&[]);
+    let (old, next) = (identity(&guarded.clients, &["a"]), Authority::new());
+
+    // Not even with a broken pair beside it is a withdrawn authority trusted.
+    guarded.secret.swap(&Pair { key: Vec::new(), ..guarded.authority.issue("broken", ALIVE) });
+    guarded.server.wait_for(|status| status.error.is_some()).await;
+    fs::write(&guarded.file, next.pem()).unwrap();
+    guarded.server.wait_for(|status| status.loads == 2).await;
+    assert_eq!(guarded.answer(Some(&old), &TLS13), None);
+    let new = identity(&next, &["a"]);
+    assert!(guarded.answer(Some(&new), &TLS13).is_some());
+
+    // Nor does a broken file of authorities keep a renewed pair from being served.
+    fs::write(&guarded.file, "-----BEGIN CERTIFICATE-----").unwrap();
+    guarded.secret.swap(&guarded.authority.issue("renewed.example", ALIVE));
+    guarded.server.wait_for(|status| status.certificate.names.contains(&"renewed.example".to_owned())).await;
+    guarded.server.wait_for(|status| status.error.as_ref().is_some_and(|e| e.reason() == "bad-client-ca")).await;
+    assert!(guarded.answer(Some(&new), &TLS13).is_some());
+    assert_eq!(guarded.answer(Some(&old), &TLS13), None);
+    assert_eq!((guarded.server.loads("bad-key"), guarded.server.loads("bad-client-ca")), (1, 1));
 }
 
 #[rstest]
@@ -127,7 +153,7 @@ async fn the_oldest_version_of_tls_is_kept(
     #[case] version: &'static SupportedProtocolVersion,
     #[case] accepted: bool,
 ) {
-    let server = Running::start(|config| config.handshake.min_version = least);
+    let server = TestServer::start(|config| config.handshake.min_version = least);
     let config = client_config(&server.authority, None, &[version]);
     let answer = Client::connect_as(server.listeners.webhook, config)
         .map(|mut client| client.post("/mutate", review().to_string().as_bytes()));
@@ -139,7 +165,7 @@ async fn the_oldest_version_of_tls_is_kept(
 async fn a_client_that_trusts_another_authority_is_counted(
     #[values(&TLS12, &TLS13)] version: &'static SupportedProtocolVersion,
 ) {
-    let server = Running::start(|_| {});
+    let server = TestServer::start(|_| {});
     let config = client_config(&Authority::new().der(), None, &[version]);
     assert!(Client::connect_as(server.listeners.webhook, config).is_err());
     eventually("it is counted", || server.closed("distrusted") == 1).await;

@@ -11,7 +11,7 @@ use crate::metrics::RefusalLabels;
 
 /// Why a request got no verdict. The API server then does what `failurePolicy` says and shows the text to its client.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum RequestError {
     /// 403.
     UnknownClient,
     /// 404.
@@ -38,7 +38,7 @@ pub(super) enum Refusal {
     Panic,
 }
 
-impl Refusal {
+impl RequestError {
     pub(super) const fn code(&self) -> StatusCode {
         match self {
             Self::UnknownClient => StatusCode::FORBIDDEN,

@@ -3,13 +3,16 @@
 
 mod support;
 
+use std::fs;
 use std::sync::Arc;
 
-use session_webhook::server::tls::{Offer, Pair, TlsStatus};
+use rstest::rstest;
+use session_webhook::server::tls::{Pair, ServingCertificate, TlsStatus};
 use session_webhook::server::{Limits, Server, TlsSource};
 use support::certificates::{ALIVE, Authority};
-use support::client::Client;
+use support::client::{Client, client_config};
 use support::{PATIENCE, app, config, metrics};
+use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
 async fn wait_for(status: &mut watch::Receiver<TlsStatus>, condition: impl FnMut(&TlsStatus) -> bool) {
@@ -19,7 +22,8 @@ async fn wait_for(status: &mut watch::Receiver<TlsStatus>, condition: impl FnMut
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offer_is_served_at_once_and_ready_when_it_is_trusted() {
     let authority = Authority::new();
-    let distrusted = |pair: &Pair| Offer { pair: pair.clone(), distrust: Some("nobody trusts it".to_owned()) };
+    let distrusted =
+        |pair: &Pair| ServingCertificate { pair: pair.clone(), distrust: Some("nobody trusts it".to_owned()) };
     let [first, second] = ["first", "second"].map(|name| authority.issue(name, ALIVE));
     let (offers, offered) = watch::channel(distrusted(&first));
     let metrics = metrics();
@@ -34,14 +38,39 @@ async fn an_offer_is_served_at_once_and_ready_when_it_is_trusted() {
     offers.send_replace(distrusted(&second));
     wait_for(&mut status, |status| status.loads == 2).await;
     assert!(ready().starts_with("HTTP/1.1 503"), "{}", ready());
-    offers.send_replace(Offer { pair: second.clone(), distrust: None });
+    offers.send_replace(ServingCertificate { pair: second.clone(), distrust: None });
     wait_for(&mut status, |status| status.distrust.is_none()).await;
     assert!(ready().starts_with("HTTP/1.1 200") && ready().contains("second"), "{}", ready());
 
     // An expired one is kept out, whoever offers it; the end of the offers changes nothing.
-    offers.send_replace(Offer { pair: authority.issue("third", 2020..2021), distrust: None });
-    wait_for(&mut status, |status| status.problem.is_some()).await;
+    offers.send_replace(ServingCertificate { pair: authority.issue("third", 2020..2021), distrust: None });
+    wait_for(&mut status, |status| status.error.is_some()).await;
     drop(offers);
     assert!(ready().starts_with("HTTP/1.1 200") && ready().contains("second"), "{}", ready());
     assert_eq!(status.borrow().loads, 2);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn authorities_of_clients_are_read_again_whoever_gives_the_pair(#[values(false, true)] handed_over: bool) {
+    let [authority, old, next] = [Authority::new(), Authority::new(), Authority::new()];
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("ca.crt");
+    fs::write(&file, old.pem()).unwrap();
+    let pair = authority.issue("a", ALIVE);
+    let (_certificates, receiver) = watch::channel(ServingCertificate { pair: pair.clone(), distrust: None });
+    let mut config = config(if handed_over { TlsSource::Offers(receiver) } else { TlsSource::Fixed(pair) });
+    config.handshake.client_ca = Some(file.clone());
+    let server = Server::bind(config).unwrap();
+    // The first poll is at once.
+    fs::write(&file, next.pem()).unwrap();
+    let (_stop, stopped) = mpsc::channel(1);
+    let (listeners, mut status) = (server.listeners(), server.tls_status());
+    tokio::spawn(server.run(stopped));
+    wait_for(&mut status, |status| status.loads == 2).await;
+    let is_answered = |clients: &Authority| {
+        let config = client_config(&authority.der(), Some(&clients.issue("client", ALIVE)), rustls::ALL_VERSIONS);
+        Client::connect_as(listeners.webhook, config).unwrap().try_get("/").is_ok()
+    };
+    assert!(is_answered(&next) && !is_answered(&old));
 }

@@ -1,0 +1,355 @@
+//! An API server that holds some objects, and does to one kind of request what a test says.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use session_webhook::core::installation::{CONFIGURATION, LEASE};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::faults::Fault;
+
+/// Longer than anything takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What nobody may ever repeat.
+pub(crate) const MARKER: &str = "m4rk3r";
+pub(crate) const NAMESPACE: &str = "hobbyfarm-system";
+const GROUP: &str = "/apis/hobbyfarm.io/v1";
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+
+/// Which request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Version,
+    Groups,
+    Resources,
+    References,
+    Confirm,
+    List,
+    Watch,
+    Get,
+    Patch,
+    LeaseGet,
+    LeaseWrite,
+    Event,
+    Configuration,
+    Secret,
+    Other,
+}
+
+impl Kind {
+    fn of(method: &str, path: &str, query: &str) -> Self {
+        let collection = path.rsplit('/').next().unwrap_or_default();
+        let references = ["users", "courses", "scenarios", "virtualmachineclaims"];
+        match path {
+            "/version" => Self::Version,
+            "/apis" => Self::Groups,
+            GROUP => Self::Resources,
+            _ if path.contains("/leases") && method == "GET" => Self::LeaseGet,
+            _ if path.contains("/leases") => Self::LeaseWrite,
+            _ if path.contains("/events") => Self::Event,
+            _ if path.contains("/secrets") => Self::Secret,
+            _ if path.starts_with(ADMISSION) => Self::Configuration,
+            _ if !path.starts_with(GROUP) => Self::Other,
+            _ if query.contains("watch=") => Self::Watch,
+            _ if collection == "sessions" => Self::List,
+            _ if references.contains(&collection) => Self::References,
+            _ if method == "PATCH" => Self::Patch,
+            _ if path.contains("/sessions/") => Self::Get,
+            _ => Self::Confirm,
+        }
+    }
+}
+
+struct State {
+    objects: HashMap<String, Value>,
+    version: u64,
+    fault: Option<(Kind, Fault)>,
+    /// The last `Authorization` header.
+    authorization: String,
+    /// Any other is refused with 401.
+    accepted: Option<String>,
+}
+
+/// Goes on until the test ends.
+pub(crate) struct ApiServer {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    asked: watch::Receiver<HashMap<Kind, u32>>,
+}
+
+fn session() -> Value {
+    json!({
+        "apiVersion": "hobbyfarm.io/v1", "kind": "Session",
+        "metadata": {
+            "name": "s1", "namespace": NAMESPACE, "resourceVersion": "1", "uid": "u1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {"user": "u-alice", "vm_claim": [], "keep_course_vm": false, "access_code": MARKER},
+        "status": {
+            "paused": false, "active": true, "finished": false, "start_time": "", "end_time": "", "paused_time": "",
+        },
+    })
+}
+
+fn session_path() -> String {
+    format!("{GROUP}/namespaces/{NAMESPACE}/sessions/s1")
+}
+
+fn configuration_path(kind: &str) -> String {
+    format!("{ADMISSION}/{kind}webhookconfigurations/{CONFIGURATION}")
+}
+
+impl ApiServer {
+    /// Listens; `fault` is what happens to which requests.
+    pub(crate) async fn start(fault: Option<(Kind, Fault)>) -> Self {
+        let mut objects = HashMap::from([(session_path(), session())]);
+        let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{LEASE}");
+        objects.insert(
+            lease,
+            json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": "session-webhook", "namespace": NAMESPACE, "resourceVersion": "1"},
+                "spec": {"holderIdentity": "", "leaseDurationSeconds": 15},
+            }),
+        );
+        for kind in ["mutating", "validating"] {
+            objects.insert(configuration_path(kind), json!({
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "WebhookConfiguration",
+                "metadata": {"name": CONFIGURATION, "resourceVersion": "1"},
+                "webhooks": [{"name": "a.b.c", "clientConfig": {"service": {"name": "session-webhook", "namespace": NAMESPACE}}}],
+            }));
+        }
+        let state =
+            Arc::new(Mutex::new(State { objects, version: 1, fault, authorization: String::new(), accepted: None }));
+        let (tell, asked) = watch::channel(HashMap::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            let tell = Arc::new(tell);
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(connection(stream, Arc::clone(&shared), Arc::clone(&tell)));
+            }
+        });
+        Self { address, state, asked }
+    }
+
+    /// From now on only who shows this token is answered.
+    pub(crate) fn accept(&self, token: &str) {
+        self.state.lock().unwrap().accepted = Some(format!("Bearer {token}"));
+    }
+
+    /// What was shown last.
+    pub(crate) fn authorization(&self) -> String {
+        self.state.lock().unwrap().authorization.clone()
+    }
+
+    /// From now on everything is answered.
+    pub(crate) fn heal(&self) {
+        self.state.lock().unwrap().fault = None;
+    }
+
+    /// Waits until a kind of request has come so often.
+    pub(crate) async fn is_asked(&self, kind: Kind, times: u32) -> Result<(), ()> {
+        let mut asked = self.asked.clone();
+        let often = asked.wait_for(|asked| asked.get(&kind).is_some_and(|count| *count >= times));
+        tokio::time::timeout(PATIENCE, often).await.map(drop).map_err(drop)
+    }
+
+    /// Whether the Session has its times.
+    pub(crate) fn is_repaired(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        state.objects[&session_path()]["status"]["end_time"].as_str().is_some_and(|time| !time.is_empty())
+    }
+
+    /// All Events that were written, as text.
+    pub(crate) fn events(&self) -> String {
+        let state = self.state.lock().unwrap();
+        let events = state.objects.iter().filter(|(path, _)| path.contains("/events/"));
+        events.map(|(_, event)| format!("{event}\n")).collect()
+    }
+
+    /// Whether both webhook configurations hold an authority.
+    pub(crate) fn has_bundles(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        let bundle =
+            |kind| state.objects[&configuration_path(kind)].pointer("/webhooks/0/clientConfig/caBundle").is_some();
+        bundle("mutating") && bundle("validating")
+    }
+}
+
+async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, tell: Arc<watch::Sender<HashMap<Kind, u32>>>) {
+    let mut input = Vec::new();
+    loop {
+        let Some((method, target, authorization, body)) = request(&mut stream, &mut input).await else { return };
+        let is_refused = {
+            let mut state = state.lock().unwrap();
+            state.authorization.clone_from(&authorization);
+            state.accepted.as_ref().is_some_and(|accepted| *accepted != authorization)
+        };
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let kind = Kind::of(&method, path, query);
+        if is_refused {
+            return Fault::Unauthorized.happen(stream).await;
+        }
+        let fault = state.lock().unwrap().fault.filter(|(faulty, _)| *faulty == kind).map(|(_, fault)| fault);
+        // Later: a test that knows of the request may change what happens to the next.
+        let is_write = method != "GET";
+        tell.send_modify(|asked| *asked.entry(kind).or_default() += 1);
+        if let Some(fault) = fault
+            && fault != Fault::OldObject
+        {
+            return fault.happen(stream).await;
+        }
+        if kind == Kind::Watch {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.read(&mut [0; 64]).await;
+            return;
+        }
+        let (code, answer) = if fault.is_some() && is_write {
+            (200, state.lock().unwrap().objects.get(path.trim_end_matches("/status")).cloned().unwrap_or_default())
+        } else {
+            answer(&mut state.lock().unwrap(), &method, path, query, &body)
+        };
+        let body = answer.to_string();
+        let head =
+            format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        if stream.write_all((head + &body).as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Method, target, `Authorization` and body of the next request.
+async fn request(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<(String, String, String, Vec<u8>)> {
+    loop {
+        if let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            let head = String::from_utf8(input[..end].to_vec()).ok()?;
+            let header = |wanted: &str| {
+                head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(':')?;
+                    name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+                })
+            };
+            let authorization = header("authorization").unwrap_or_default();
+            let all = end + 4 + header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            if input.len() >= all {
+                let body = input[end + 4..all].to_vec();
+                input.drain(..all);
+                let mut words = head.split(' ').map(str::to_owned);
+                return Some((words.next()?, words.next()?, authorization, body));
+            }
+        }
+        let mut bytes = [0; 4096];
+        match stream.read(&mut bytes).await {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => input.extend_from_slice(&bytes[..count]),
+        }
+    }
+}
+
+fn answer(state: &mut State, method: &str, path: &str, query: &str, body: &[u8]) -> (u16, Value) {
+    let resources = ["sessions", "sessions/status", "users", "courses", "scenarios", "virtualmachineclaims"];
+    match (method, path) {
+        ("GET", "/version") => {
+            let none = "";
+            return (
+                200,
+                json!({
+                    "major": "1", "minor": "37", "gitVersion": "v1.37.0", "gitCommit": none, "gitTreeState": none,
+                    "buildDate": none, "goVersion": none, "compiler": none, "platform": none,
+                }),
+            );
+        }
+        ("GET", "/apis") => {
+            let version = json!({"groupVersion": "hobbyfarm.io/v1", "version": "v1"});
+            let group = json!({"name": "hobbyfarm.io", "versions": [version], "preferredVersion": version});
+            return (200, json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]}));
+        }
+        ("GET", GROUP) => {
+            let resource = |name: &&str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "X", "verbs": ["get", "list", "patch"]});
+            let resources: Vec<_> = resources.iter().map(resource).collect();
+            return (
+                200,
+                json!({
+                    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "hobbyfarm.io/v1", "resources": resources,
+                }),
+            );
+        }
+        _ => {}
+    }
+    let collection = path.rsplit('/').next().unwrap_or_default();
+    if method == "GET" && path.starts_with(GROUP) && resources.contains(&collection) {
+        let items: Vec<_> = state
+            .objects
+            .iter()
+            .filter(|(_, object)| collection == "sessions" && object["kind"] == "Session")
+            .map(|(_, object)| object.clone())
+            .collect();
+        return (
+            200,
+            json!({
+                "kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": items,
+            }),
+        );
+    }
+    // What a Session names and no list has, is there by now.
+    if method == "GET" && Kind::of(method, path, query) == Kind::Confirm {
+        return (404, status(404, "not found"));
+    }
+    let key = path.trim_end_matches("/status").to_owned();
+    let stored = state.objects.get(&key).cloned();
+    match (method, stored) {
+        ("GET", Some(object)) => (200, object),
+        ("POST", _) => {
+            let object: Value = serde_json::from_slice(body).unwrap();
+            let key = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap_or("generated"));
+            store(state, key, object)
+        }
+        ("PUT", Some(stored)) => {
+            let object: Value = serde_json::from_slice(body).unwrap();
+            if object["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"] {
+                store(state, key, object)
+            } else {
+                (409, status(409, "the object has been modified"))
+            }
+        }
+        ("PATCH", Some(stored)) => {
+            let patch: json_patch::Patch = serde_json::from_slice(body).unwrap();
+            let mut object = stored.clone();
+            if json_patch::patch(&mut object, &patch).is_err() {
+                return (422, status(422, "the patch does not apply"));
+            }
+            if object["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"] {
+                return (409, status(409, "the object has been modified"));
+            }
+            if query.contains("dryRun=All") { (200, object) } else { store(state, key, object) }
+        }
+        _ => (404, status(404, "not found")),
+    }
+}
+
+fn store(state: &mut State, key: String, mut object: Value) -> (u16, Value) {
+    state.version += 1;
+    object["metadata"]["resourceVersion"] = json!(state.version.to_string());
+    state.objects.insert(key, object.clone());
+    (200, object)
+}
+
+fn status(code: u16, message: &str) -> Value {
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        _ => "Invalid",
+    };
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
+        "code": code,
+    })
+}
