@@ -156,10 +156,9 @@ pub(super) async fn sessions_that_belong_to_no_namespace_are_guarded_and_repaire
     assert!(created["status"]["end_time"].as_str().unwrap().contains("UTC"), "{created}");
     let mut kept_alive = created.clone();
     kept_alive["status"]["end_time"] = json!(form.time(Timestamp::now() + SignedDuration::from_mins(6)));
-    accepts(&world.hobbyfarm, Request::new(Method::PUT, path(&session), Some(kept_alive.clone()))).await;
-    kept_alive["spec"]["user"] = json!("u-2");
-    kept_alive["metadata"].as_object_mut().unwrap().remove("resourceVersion");
-    let refused = world.alice.sends(&Request::new(Method::PUT, path(&session), Some(kept_alive))).await;
+    accepts(&world.hobbyfarm, Request::new(Method::PUT, path(&session), Some(kept_alive))).await;
+    let change = json!({"spec": {"user": "u-2"}});
+    let refused = world.alice.sends(&Request::patch(path(&session), "application/merge-patch+json", change)).await;
     let name = session["metadata"]["name"].as_str().unwrap();
     assert!(refused.code == 403 && refused.message().contains(&format!("Session \"{name}\"")), "{refused:?}");
 

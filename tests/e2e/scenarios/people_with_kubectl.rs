@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::flows::starts;
-use crate::verbs::{goes, stored};
+use crate::verbs::{goes, rejects, stored};
 use crate::world::World;
 use crate::writer::{HOBBYFARM, Request};
 
@@ -16,7 +16,8 @@ pub(super) async fn kubectl_shows_the_refusal_whatever_the_command(world: &World
             let arguments = [command, "-n", HOBBYFARM, "--validate=false", dry_run, "-f", "-"];
             kubectl.run_on(&arguments, std::slice::from_ref(&new)).refuses("alice");
         }
-        kubectl.run_on(&["apply", "--server-side", dry_run, "-f", "-"], std::slice::from_ref(&new)).refuses("alice");
+        let server_side = ["apply", "--server-side", "--validate=false", dry_run, "-f", "-"];
+        kubectl.run_on(&server_side, std::slice::from_ref(&new)).refuses("alice");
     }
 
     let session = starts(world).await;
@@ -54,20 +55,24 @@ pub(super) async fn kubectl_deletes(world: &World) {
     goes(&world.admin, "the Session", Request::read(&session)).await;
 }
 
-/// The API server checks the schema before it asks anybody, so the refusal of a field comes first; told to warn of it, both are printed.
+/// The schema is looked at before anybody is asked, so an unknown field comes first; told to warn of it, the API server says both.
 pub(super) async fn kubectl_prints_what_strict_validation_finds_and_what_we_refuse(world: &World) {
     let mut unknown = world.new_session();
     unknown["spec"]["machines"] = "many".into();
-    let create = |validate: &str, object: &Value| {
-        world.kubectl.run_on(&["create", "-n", HOBBYFARM, validate, "-f", "-"], std::slice::from_ref(object))
+    let create = |object: &Value| {
+        world.kubectl.run_on(&["create", "-n", HOBBYFARM, "--validate=strict", "-f", "-"], std::slice::from_ref(object))
     };
-    let strict = create("--validate=strict", &unknown);
+    let strict = create(&unknown);
     assert_eq!(strict.code, Some(1), "{strict:?}");
-    assert!(strict.stderr.contains("strict decoding error: unknown field \"spec.machines\""), "{strict:?}");
+    assert!(strict.stderr.contains("unknown field") && strict.stderr.contains("machines"), "{strict:?}");
     assert!(!strict.stderr.contains("denied the request"), "the webhook is not asked: {strict:?}");
-    let warned = create("--validate=warn", &unknown).refuses("alice");
-    assert!(warned.stderr.contains("Warning: unknown field \"spec.machines\""), "{warned:?}");
-    create("--validate=strict", &world.new_session()).refuses("alice");
+    create(&world.new_session()).refuses("alice");
+
+    let strict = world.alice.sends(&Request::create(&unknown).with("fieldValidation=Strict")).await;
+    assert_eq!(strict.code, 400, "{strict:?}");
+    assert!(strict.message().contains("strict decoding error: unknown field \"spec.machines\""), "{strict:?}");
+    let warned = rejects(&world.alice, Request::create(&unknown).with("fieldValidation=Warn")).await;
+    assert!(warned.warnings.iter().any(|warning| warning == "unknown field \"spec.machines\""), "{warned:?}");
 }
 
 pub(super) async fn kubectl_diff_and_scale_say_why_they_do_not_work(world: &World) {
