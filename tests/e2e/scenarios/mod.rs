@@ -54,6 +54,7 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     flows::a_first_status_without_an_end_is_given_one,
     flows::each_of_hobbyfarms_accounts_may_write,
     flows::a_session_finished_twice_is_let_pass_with_a_warning,
+    flows::an_end_before_the_start_is_let_pass_with_a_warning,
     flows::a_stale_write_is_a_conflict_as_ever,
     flows::the_sample_of_the_documentation_is_accepted_where_its_types_are,
     hobbyfarm::nothing_that_it_writes_to_any_kind_of_session_is_refused,
