@@ -42,6 +42,8 @@ async fn a_signal_ends_a_command_in_the_middle_of_a_request(
 async fn a_signal_ends_a_review_that_waits_for_its_input() {
     let (server, folder) = (ApiServer::start(None).await, TempDir::new().unwrap());
     let mut child = start(&server, &folder, "review -");
+    // Or waiting for the child would close it.
+    let _input = child.stdin.take();
     // The handling is in place once there is a thread for it.
     let threads = format!("/proc/{}/task", child.id());
     while std::fs::read_dir(&threads).unwrap().count() < 2 {

@@ -8,7 +8,7 @@ use kube::Client;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{AuditError, Report, Scope, audit_sessions};
+use super::{AuditError, Report, Scope, SkippedResource, audit_sessions};
 use crate::cluster::backfill::Options;
 use crate::cluster::lease::{Leadership, is_leader, leadership_lost};
 use crate::cluster::outage::Outage;
@@ -72,6 +72,7 @@ impl PeriodicAudit {
     async fn run_as_leader(&self, heartbeat: &Heartbeat, outage: &mut Outage) -> ! {
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = Vec::new();
         loop {
             ticks.tick().await;
             heartbeat.progress();
@@ -79,7 +80,7 @@ impl PeriodicAudit {
                 Ok(report) => {
                     outage.succeeded();
                     self.metrics.audit_failing.set(0);
-                    self.report(&report);
+                    self.report(report, &mut told);
                 }
                 Err(error) => {
                     self.metrics.audit_errors.inc();
@@ -109,17 +110,20 @@ impl PeriodicAudit {
         Ok(whole)
     }
 
-    fn report(&self, report: &Report) {
+    /// Tells what was found; what could not be looked at, once for as long as it stays so.
+    fn report(&self, report: Report, told: &mut Vec<SkippedResource>) {
         for (finding, count) in report.by_kind() {
             let labels = FindingLabels { finding, severity: finding.severity().name() };
             self.metrics.audit_findings.get_or_create(&labels).set(number(count));
         }
         self.metrics.audit_sessions.set(number(report.sessions));
         self.metrics.audit_ended.set((self.clock)().as_second());
-        for skipped in report.skipped.iter().filter(|skipped| skipped.may_hide_findings) {
+        let may_hide_findings = |skipped: &&SkippedResource| skipped.may_hide_findings && !told.contains(skipped);
+        for skipped in report.skipped.iter().filter(may_hide_findings) {
             tracing::warn!(resource = skipped.what, reason = skipped.reason, "the audit could not look at everything");
         }
         tracing::info!(sessions = report.sessions, findings = report.found.len(), "audit");
+        *told = report.skipped;
     }
 }
 

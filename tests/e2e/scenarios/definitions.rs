@@ -11,7 +11,7 @@ use crate::backfilling::{Replica, plant, prepare};
 use crate::install::CRDS;
 use crate::process::eventually;
 use crate::session::Form;
-use crate::verbs::accepts;
+use crate::verbs::{accepts, goes, rejects};
 use crate::world::World;
 use crate::writer::{Reply, Request, Writer};
 
@@ -193,6 +193,27 @@ pub(super) async fn sessions_that_belong_to_no_namespace_are_guarded_and_repaire
         is_told_of(world, &stranded).await;
     }
     drop(replica);
+    replace_definition(world, world.form.crd()).await;
+    world.await_definition().await;
+}
+
+/// As HobbyFarm v1 defines them: whatever is sent is stored.
+pub(super) async fn sessions_without_a_schema_are_guarded(world: &World) {
+    let mut definition = world.form.crd();
+    for version in definition["spec"]["versions"].as_array_mut().unwrap() {
+        version["schema"]["openAPIV3Schema"] = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    }
+    replace_definition(world, definition).await;
+    let mut session = world.new_session();
+    session["spec"]["of_another_time"] = json!({"kept": true});
+    let stored = answers(&world.hobbyfarm, &Request::create(&session), 201).await.body;
+    assert_eq!(stored["spec"]["of_another_time"], json!({"kept": true}), "{stored}");
+    rejects(&world.alice, Request::create(&world.new_session())).await;
+    let change = json!({"spec": {"of_another_time": {"kept": false}}});
+    rejects(&world.alice, Request::merge(&session, change.clone())).await;
+    accepts(&world.hobbyfarm, Request::merge(&session, change)).await;
+    accepts(&world.alice, Request::delete(&session, "Foreground")).await;
+    goes(&world.admin, "the Session", Request::read(&session)).await;
     replace_definition(world, world.form.crd()).await;
     world.await_definition().await;
 }

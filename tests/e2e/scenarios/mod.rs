@@ -109,6 +109,7 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     definitions::where_another_version_is_served_nothing_stored_is_touched,
     definitions::a_definition_without_v1_is_no_error,
     definitions::sessions_that_belong_to_no_namespace_are_guarded_and_repaired,
+    definitions::sessions_without_a_schema_are_guarded,
     audit::a_clean_cluster_is_told_to_be_clean_and_one_without_rights_is_not,
     audit::people_are_told_what_a_finding_means_and_how_to_mend_it,
     audit::times_are_mended_after_a_dry_run_by_whoever_may_write,
