@@ -129,6 +129,7 @@ fn each_check_stands_in_a_file_of_its_name() {
 #[case::no_update(|f: &mut Facts| both(f, |e| e["rules"][0]["operations"] = json!(["CREATE"])), CheckId::Rules)]
 #[case::other_group(|f: &mut Facts| mutating(f)["rules"][0]["apiGroups"] = json!(["hobbyfarm.com"]), CheckId::Rules)]
 #[case::other_scope(|f: &mut Facts| mutating(f)["rules"][0]["scope"] = json!("Cluster"), CheckId::Rules)]
+#[case::sessions_of_namespaces_alone(|f: &mut Facts| mutating(f)["rules"][0]["scope"] = json!("Namespaced"), CheckId::Rules)]
 #[case::all_groups(|f: &mut Facts| mutating(f)["rules"][0]["apiGroups"] = json!(["*"]), CheckId::Rules)]
 #[case::deletes(|f: &mut Facts| both(f, |e| e["rules"][0]["operations"] = json!(["*"])), CheckId::Rules)]
 #[case::version_not_covered(|f: &mut Facts| both(f, |e| e["rules"][0]["apiVersions"] = json!(["v2"])), CheckId::Rules)]

@@ -51,7 +51,7 @@ fn an_authority_and_its_certificates_live_and_go_step_by_step() {
 #[case::upper_case("Webhook.Example")]
 fn a_name_in_another_spelling_is_held(#[case] name: &str) {
     let mut world = World::new(1);
-    world.want_names(0, &[name]);
+    world.want_name(0, name);
     assert_eq!(world.settle(0), ["bootstrap", "set-bundle", "set-bundle"]);
     assert_eq!(world.settle(0), NOTHING);
 }

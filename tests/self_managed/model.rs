@@ -186,9 +186,9 @@ impl World {
         }
     }
 
-    /// What a replica is told by `--tls-name`.
-    pub(crate) fn want_names(&mut self, replica: usize, names: &[&str]) {
-        self.replicas[replica].desired.names = names.iter().map(ToString::to_string).collect();
+    /// Tells a replica another name by `--tls-name`, besides the one that API servers call it by.
+    pub(crate) fn want_name(&mut self, replica: usize, name: &str) {
+        self.replicas[replica].desired.names = vec![NAME.to_owned(), name.to_owned()];
     }
 
     /// Lets one replica go on until it rests; what it wrote.

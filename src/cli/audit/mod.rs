@@ -20,6 +20,7 @@ use crate::cluster::audit::fix::Fixer;
 use crate::cluster::audit::{AuditError, Report, Scope, audit_sessions};
 use crate::cluster::client::{ApiServer, connect};
 use crate::config::{ConfigArg, HumanDuration, RepairArgs, SessionArgs, object_name};
+use crate::core::admission::review::RESOURCE;
 use crate::core::settings::Settings;
 use crate::core::stored::finding::SessionFinding;
 use crate::server::clock;
@@ -191,6 +192,10 @@ fn outcome(report: &Report, fixes: Option<&[repairs::Fix]>) -> Outcome {
 }
 
 fn print_skipped(report: &Report) {
+    // Of Sessions themselves it is told how they are served; what else is not served is no news.
+    for skipped in report.skipped.iter().filter(|skipped| skipped.what == RESOURCE && !skipped.may_hide_findings) {
+        drop(writeln!(anstream::stderr(), "note: {}: {}", skipped.what, skipped.reason));
+    }
     for skipped in report.skipped.iter().filter(|skipped| skipped.may_hide_findings) {
         fail(&format_args!("{}: {}; what Sessions name of them was not looked at", skipped.what, skipped.reason));
     }

@@ -74,7 +74,14 @@ pub(super) async fn where_another_version_is_served_nothing_stored_is_touched(wo
     prepare(world).await;
     let session = world.new_session();
     plant(world, std::slice::from_ref(&session)).await;
-    redefine(world, |definition| definition["spec"]["versions"].as_array_mut().unwrap().push(version_4())).await;
+    redefine(world, |definition| {
+        let versions = definition["spec"]["versions"].as_array_mut().unwrap();
+        versions.push(version_4());
+        // What is stored as v1 has lost already what v1 lacks.
+        versions[0]["storage"] = json!(false);
+        versions[1]["storage"] = json!(true);
+    })
+    .await;
     let name = world.fresh_name();
     let spec = json!({"user": "u-1", "accessCode": "ac-secret", "persistenceStrategy": "default"});
     let object = json!({
@@ -109,9 +116,12 @@ pub(super) async fn where_another_version_is_served_nothing_stored_is_touched(wo
 
     // Once the version is gone the work goes on.
     accepts(&world.hobbyfarm, Request::delete_path(&path, "Background")).await;
-    redefine(world, |definition| definition["spec"]["versions"].as_array_mut().unwrap().truncate(1)).await;
+    redefine(world, |definition| definition["spec"]["versions"][1]["served"] = json!(false)).await;
     replica.has_repaired(1).await;
     assert_eq!(replica.metric("backfill_suspended").await, 0);
+    drop(replica);
+    replace_definition(world, world.form.crd()).await;
+    world.await_definition().await;
 }
 
 pub(super) async fn a_definition_without_v1_is_no_error(world: &World) {
@@ -156,9 +166,10 @@ pub(super) async fn sessions_that_belong_to_no_namespace_are_guarded_and_repaire
     assert!(created["status"]["end_time"].as_str().unwrap().contains("UTC"), "{created}");
     let mut kept_alive = created.clone();
     kept_alive["status"]["end_time"] = json!(form.time(Timestamp::now() + SignedDuration::from_mins(6)));
-    accepts(&world.hobbyfarm, Request::new(Method::PUT, path(&session), Some(kept_alive))).await;
-    let change = json!({"spec": {"user": "u-2"}});
-    let refused = world.alice.sends(&Request::patch(path(&session), "application/merge-patch+json", change)).await;
+    let mut kept_alive =
+        accepts(&world.hobbyfarm, Request::new(Method::PUT, path(&session), Some(kept_alive))).await.body;
+    kept_alive["spec"]["user"] = json!("u-2");
+    let refused = world.alice.sends(&Request::new(Method::PUT, path(&session), Some(kept_alive))).await;
     let name = session["metadata"]["name"].as_str().unwrap();
     assert!(refused.code == 403 && refused.message().contains(&format!("Session \"{name}\"")), "{refused:?}");
 
@@ -177,15 +188,9 @@ pub(super) async fn sessions_that_belong_to_no_namespace_are_guarded_and_repaire
     replica.has_repaired(1).await;
     let repaired = accepts(&world.admin, Request::get(path(&stranded))).await.body;
     assert_eq!(repaired["status"]["active"], json!(true), "{repaired}");
-    let events = "/api/v1/namespaces/default/events?fieldSelector=reason%3DTimesSet";
-    // Kubernetes 1.20 takes no Event about an object without a namespace that it does not know itself.
+    // Kubernetes 1.20 takes no event about an object of a definition that belongs to no namespace: "does not match event.namespace".
     if world.version.is_at_least("1.21") {
-        eventually("it is told in an event", PATIENCE, async || {
-            let events = accepts(&world.admin, Request::get(events)).await.body;
-            let is_about = |event: &Value| event["involvedObject"]["name"] == stranded["metadata"]["name"];
-            events["items"].as_array().unwrap().iter().any(is_about).then_some(())
-        })
-        .await;
+        is_told_of(world, &stranded).await;
     }
     drop(replica);
     replace_definition(world, world.form.crd()).await;
@@ -211,4 +216,14 @@ pub(super) async fn sessions_without_a_schema_are_guarded(world: &World) {
     goes(&world.admin, "the Session", Request::read(&session)).await;
     replace_definition(world, world.form.crd()).await;
     world.await_definition().await;
+}
+
+async fn is_told_of(world: &World, session: &Value) {
+    let events = "/api/v1/namespaces/default/events?fieldSelector=reason%3DTimesSet";
+    eventually("it is told in an event", PATIENCE, async || {
+        let events = accepts(&world.admin, Request::get(events)).await.body;
+        let is_about = |event: &Value| event["involvedObject"]["name"] == session["metadata"]["name"];
+        events["items"].as_array().unwrap().iter().any(is_about).then_some(())
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use crate::core::doctor::check::CheckId;
 use crate::core::doctor::entries::{entry_name, string_at, strings};
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::report::{Finding, Report};
-use crate::core::installation::{ConfigurationKind, OPERATIONS, RESOURCES};
+use crate::core::installation::{ConfigurationKind, OPERATIONS, RESOURCES, SCOPE};
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {
@@ -27,7 +27,7 @@ fn findings(facts: &Facts) -> Vec<Finding> {
                     && contains_resource(&strings(rule, "resources"), resource)
                     && contains(&strings(rule, "operations"), operation)
                     && version.is_none_or(|version| contains(&strings(rule, "apiVersions"), version))
-                    && string_at(rule, "/scope") != Some("Cluster")
+                    && string_at(rule, "/scope").is_none_or(|scope| scope == SCOPE)
             })
         };
         let mut missing = Vec::new();
