@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::writer::{Reply, Request, Writer};
 
 /// Longer than the garbage collector ever takes to notice a resource that was added after its start.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The request succeeds; what the API server answered.
 pub(crate) async fn accepts(writer: &Writer, request: Request) -> Reply {

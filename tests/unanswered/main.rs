@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a test fails by panicking"
+    reason = "this is test code"
 )]
 
 mod api_server;

@@ -88,10 +88,8 @@ mod tests {
     fn both_versions_of_control_groups_are_read(#[case] file: &str, #[case] text: &str, #[case] limit: Option<u64>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(file);
-        {
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
         assert_eq!(memory_limit(folder.path()), limit);
     }
 }

@@ -21,11 +21,11 @@ pub(super) async fn a_sound_installation_has_nothing_to_mend(world: &World) {
         let odd: &[&str] = if split { &[] } else { &["split"] };
         assert_eq!(diagnosis.with_status("questionable"), odd, "{}", diagnosis.stdout);
         assert_eq!(diagnosis.with_status("skipped"), Vec::<String>::new(), "{}", diagnosis.stdout);
-        assert_eq!(diagnosis.checks().len(), 23);
+        assert_eq!(diagnosis.checks().len(), 24);
 
         let text = it.doctor(&[]);
         assert_eq!((text.code, text.stderr.as_str()), (Some(0), ""), "{text:?}");
-        assert_eq!(text.stdout.lines().filter(|line| line.starts_with('✔')).count(), 23 - odd.len(), "{}", text.stdout);
+        assert_eq!(text.stdout.lines().filter(|line| line.starts_with('✔')).count(), 24 - odd.len(), "{}", text.stdout);
         assert!(!text.stdout.contains('\u{1b}'), "colour on no terminal");
     })
     .await;

@@ -103,11 +103,11 @@ pub(super) async fn what_is_deleted_goes_and_garbage_is_collected(world: &World)
             goes(&world.admin, &what("the Session"), Request::read(&background)).await;
             goes(&world.admin, &what("a Session in the foreground"), Request::read(&foreground)).await;
             goes(&world.admin, &what("what that owned"), Request::get(path(&owned))).await;
-            goes(&world.admin, &what("the left_behind's owner"), Request::get(path(&orphaning))).await;
+            goes(&world.admin, &what("the owner that orphans"), Request::get(path(&orphaning))).await;
             goes(&world.admin, &what("the owner"), Request::get(path(&owner))).await;
             goes(&world.admin, &what("a Session with its owner"), Request::read(&dependent)).await;
             goes(&world.admin, &what("the namespace"), Request::get(&namespace)).await;
-            let orphaned = what("the left_behind has no owner");
+            let orphaned = what("the orphan has no owner");
             let left = becomes(&world.admin, &orphaned, Request::read(&left_behind), |object| {
                 object["metadata"].get("ownerReferences").is_none()
             });
