@@ -73,6 +73,8 @@ pub struct Metrics {
     pub backfill_enabled: Gauge,
     /// 1 while this replica is the one that writes.
     pub backfill_leading: Gauge,
+    /// 1 while nothing is written, because Sessions are served in a version besides v1.
+    pub backfill_suspended: Gauge,
     /// Sessions that wait to grow old enough, or for another attempt.
     pub backfill_waiting: Gauge,
     /// Interruptions of the watch on Sessions.
@@ -152,6 +154,10 @@ impl Metrics {
         let backfill_enabled = r.make("backfill_enabled", "1 where the repair of stored Sessions is switched on");
         let backfill_leading =
             r.make("backfill_leading", "1 while this replica is the one that repairs stored Sessions");
+        let backfill_suspended = r.make(
+            "backfill_suspended",
+            "1 while nothing is written, because Sessions are served in a version besides v1",
+        );
         let backfill_waiting = r.make("backfill_waiting_sessions", "Sessions that wait for their repair");
         let backfill_watch_errors = r.make("backfill_watch_errors", "Interruptions of the watch on Sessions");
         let audit_findings =
@@ -199,6 +205,7 @@ impl Metrics {
             backfill_unparsable,
             backfill_enabled,
             backfill_leading,
+            backfill_suspended,
             backfill_waiting,
             backfill_watch_errors,
             audit_findings,

@@ -28,7 +28,7 @@ async fn an_offer_is_served_at_once_and_ready_when_it_is_trusted() {
     let (offers, offered) = watch::channel(distrusted(&first));
     let metrics = metrics();
     let app = app(Limits::default(), &metrics);
-    let server = Server::bind_app(config(TlsSource::Offers(offered)), app, Arc::clone(&metrics)).unwrap();
+    let server = Server::bind_app(config(TlsSource::HandedOver(offered)), app, Arc::clone(&metrics)).unwrap();
     let (_stop, stopped) = mpsc::channel(1);
     let (listeners, mut status) = (server.listeners(), server.tls_status());
     tokio::spawn(server.run(stopped));
@@ -59,7 +59,7 @@ async fn authorities_of_clients_are_read_again_whoever_gives_the_pair(#[values(f
     fs::write(&file, old.pem()).unwrap();
     let pair = authority.issue("a", ALIVE);
     let (_certificates, receiver) = watch::channel(ServingCertificate { pair: pair.clone(), distrust: None });
-    let mut config = config(if handed_over { TlsSource::Offers(receiver) } else { TlsSource::Fixed(pair) });
+    let mut config = config(if handed_over { TlsSource::HandedOver(receiver) } else { TlsSource::Fixed(pair) });
     config.handshake.client_ca = Some(file.clone());
     let server = Server::bind(config).unwrap();
     // The first poll is at once.

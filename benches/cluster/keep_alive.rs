@@ -1,5 +1,6 @@
 //! Writers that do what HobbyFarm does for each keep-alive of a user: move `end_time` of a Session forward.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -10,10 +11,24 @@ use crate::cluster::{Cluster, form};
 use crate::verbs::accepts;
 use crate::writer::{Request, Writer};
 
+/// The day of all times: a keep-alive that goes on to the next one, or back, is a call.
+const MIDNIGHT: &str = "2026-11-26T00:00:00Z";
+
 /// Writers, each with a Session of its own.
 pub(crate) struct Writers {
     hobbyfarm: Writer,
-    sessions: Vec<Value>,
+    sessions: Vec<Session>,
+}
+
+/// A Session, and how often it was kept alive.
+struct Session {
+    object: Value,
+    written: AtomicI64,
+}
+
+/// This many seconds into the day.
+fn at(seconds: i64) -> String {
+    form().time(MIDNIGHT.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds))
 }
 
 impl Writers {
@@ -23,11 +38,10 @@ impl Writers {
         for number in 0..count {
             let session = form().session(&format!("bench-{number}"));
             accepts(&hobbyfarm, Request::create(&session)).await;
-            let times =
-                [Timestamp::now(), Timestamp::now() + SignedDuration::from_mins(5)].map(|time| form().time(time));
+            let times = [at(0), at(0)];
             let status = form().status(false, "", true, false, times.each_ref().map(String::as_str));
             accepts(&hobbyfarm, Request::merge_status(&session, json!({"status": status}))).await;
-            sessions.push(session);
+            sessions.push(Session { object: session, written: AtomicI64::new(0) });
         }
         Self { hobbyfarm, sessions }
     }
@@ -40,13 +54,13 @@ impl Writers {
     }
 }
 
-async fn keep_alive(hobbyfarm: &Writer, session: &Value, until: Instant) -> Vec<Duration> {
+async fn keep_alive(hobbyfarm: &Writer, session: &Session, until: Instant) -> Vec<Duration> {
     let mut taken = Vec::new();
     while Instant::now() < until {
         // Another value each time, or nothing would be written.
-        let ahead = SignedDuration::from_secs(300 + i64::try_from(taken.len()).unwrap());
-        let end = form().time(Timestamp::now() + ahead);
-        let request = Request::merge_status(session, json!({"status": {"end_time": end}}));
+        let seconds = session.written.fetch_add(1, Ordering::Relaxed) + 1;
+        assert!(seconds < 24 * 3600, "fewer writes, or the day ends");
+        let request = Request::merge_status(&session.object, json!({"status": {"end_time": at(seconds)}}));
         let began = Instant::now();
         let reply = hobbyfarm.sends(&request).await;
         taken.push(began.elapsed());

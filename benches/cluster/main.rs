@@ -50,6 +50,8 @@ use control_plane::ControlPlane;
 use keep_alive::Writers;
 use pki::Authority;
 use process::{Process, eventually, free_port};
+use serde_json::json;
+use session_webhook::core::policy_twin::keep_alive::{CONDITION, expression};
 use support::page::{Table, tell};
 use support::{argument, cpu_seconds};
 use writer::Request;
@@ -87,7 +89,7 @@ async fn measure(assets: PathBuf) {
     let port = free_port();
     let mut cluster = Cluster::new(control_plane, port).await;
     let authority = Authority::new("bench");
-    let _webhook = webhook(&folder, &authority, port).await;
+    let webhook = webhook(&folder, &authority, port).await;
     let parts = PARTS.map(child);
     let writers = Writers::new(&cluster, WRITERS[1]).await;
 
@@ -103,25 +105,75 @@ async fn measure(assets: PathBuf) {
         "validate p50 p99",
     ]);
     for count in WRITERS {
-        let mut turned = [const { Vec::new() }; 2];
+        let mut turned = [const { Vec::new() }; 3];
         for _ in 0..turns {
-            for (with, turned) in turned.iter_mut().enumerate() {
-                if with == 1 {
-                    cluster.trust(&authority.pem()).await;
-                } else {
-                    forget(&cluster).await;
-                }
+            for (setup, turned) in Setup::ALL.into_iter().zip(&mut turned) {
+                setup.install(&mut cluster, &authority).await;
                 // Until connections are open and caches warm.
                 writers.write(count, time / 8).await;
-                turned.push(turn(&cluster, &writers, &parts, count, time, with == 1).await);
+                turned.push(turn(&cluster, &writers, &parts, count, time, setup == Setup::Called).await);
             }
         }
-        for (name, turned) in ["without", "with"].iter().zip(&turned) {
-            row(&mut table, &format!("{count}, {name} the webhook"), turned);
+        for (setup, turned) in Setup::ALL.iter().zip(&turned) {
+            row(&mut table, &format!("{count}, {}", setup.name()), turned);
         }
     }
-    tell("cluster", &format!("Kubernetes {}\n\n{}", cluster.version().await, table.text()));
+    Setup::Spared.install(&mut cluster, &authority).await;
+    drop(webhook);
+    let hanging = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let latencies = sorted(writers.write(1, time).await);
+    drop(hanging);
+    let hanging = format!(
+        "With an endpoint that accepts connections and never answers, a keep-alive that is spared the call took {:.2} ms at p50 and {:.2} ms at \
+         p99 ({} writes).",
+        milliseconds(&latencies, 50),
+        milliseconds(&latencies, 99),
+        latencies.len()
+    );
+    tell("cluster", &format!("Kubernetes {}\n\n{}\n{hanging}", cluster.version().await, table.text()));
     drop(fs::remove_dir_all(folder));
+}
+
+/// What is installed while writers write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Setup {
+    /// No webhook.
+    Without,
+    /// The webhook is called for every write.
+    Called,
+    /// Keep-alives are spared the call.
+    Spared,
+}
+
+impl Setup {
+    const ALL: [Self; 3] = [Self::Without, Self::Called, Self::Spared];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Without => "without the webhook",
+            Self::Called => "called for each keep-alive",
+            Self::Spared => "as shipped",
+        }
+    }
+
+    async fn install(self, cluster: &mut Cluster, authority: &Authority) {
+        let user = format!("system:serviceaccount:{}:hobbyfarm-session", writer::HOBBYFARM);
+        cluster.conditions = match self {
+            Self::Without => return forget(cluster).await,
+            Self::Called => json!([]),
+            Self::Spared => json!([{"name": CONDITION, "expression": expression(&[user])}]),
+        };
+        cluster.trust(&authority.pem()).await;
+    }
+}
+
+fn sorted(mut latencies: Vec<Duration>) -> Vec<Duration> {
+    latencies.sort_unstable();
+    latencies
+}
+
+fn milliseconds(sorted: &[Duration], percent: usize) -> f64 {
+    sorted[(sorted.len() - 1) * percent / 100].as_secs_f64() * 1e3
 }
 
 /// The released program with the configuration that is shipped.
@@ -186,15 +238,13 @@ async fn turn(
 ) -> Turn {
     let admission = Admission::read(cluster).await;
     let (began, before) = (Instant::now(), parts.map(cpu_seconds));
-    let mut latencies = writers.write(count, time).await;
+    let latencies = sorted(writers.write(count, time).await);
     let (taken, after) = (began.elapsed().as_secs_f64(), parts.map(cpu_seconds));
-    latencies.sort_unstable();
     let written = latencies.len();
-    let percentile = |percent: usize| latencies[(written - 1) * percent / 100].as_secs_f64() * 1e3;
     let cost = |part: usize| (after[part] - before[part]) / written as f64 * 1e3;
     Turn {
         rate: written as f64 / taken,
-        latency: [50, 99].map(percentile),
+        latency: [50, 99].map(|percent| milliseconds(&latencies, percent)),
         cost: [0, 1, 2].map(cost),
         admission: if with { Some(Admission::read(cluster).await.since(&admission)) } else { None },
     }

@@ -4,12 +4,10 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 
 use super::client::describe;
-use crate::core::admission::review::GROUP;
+use crate::core::admission::review::{GROUP, VERSION};
 use crate::core::session::Session;
 use crate::core::session::raw_object::Scalar;
 use crate::core::stored::backfill::{KeepAlive, keep_alive};
-
-const VERSION: &str = "v1";
 
 /// Reads the Course and the Scenario that a Session names, in its namespace. One that is not there, or may not be read,
 /// says nothing.
@@ -28,7 +26,11 @@ async fn duration(client: &Client, namespace: &str, kind: &str, plural: &str, na
         return None;
     }
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    // Where Sessions belong to no namespace, neither do Courses and Scenarios.
+    let api: Api<DynamicObject> = match namespace {
+        "" => Api::all_with(client.clone(), &resource),
+        namespace => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
     match api.get_opt(name).await {
         Ok(object) => {
             let text = object?.data.pointer("/spec/keepalive_duration")?.as_str()?.to_owned();

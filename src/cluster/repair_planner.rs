@@ -7,13 +7,15 @@ use super::keep_alive_duration;
 use super::sessions::StoredSession;
 use crate::core::admission::normalize::Timeouts;
 use crate::core::session::{Session, detect_dialect};
-use crate::core::settings::Settings;
+use crate::core::settings::{Dialect, Settings};
 use crate::core::stored::backfill::{KeepAlive, RepairPlan, Unparsable, plan_repair};
 
 #[derive(Clone, Copy)]
 pub(super) struct RepairPlanner<'a> {
     /// `--dialect` and the timeouts count.
     pub(super) settings: &'a Settings,
+    /// What the types of the definition allow: an API server refuses anything else.
+    pub(super) schema: Option<Dialect>,
     pub(super) unparsable: Unparsable,
     pub(super) clock: fn() -> Timestamp,
 }
@@ -46,7 +48,7 @@ impl RepairPlanner<'_> {
     }
 
     fn plan_for_timeout(&self, session: &Session<'_>, timeout: SignedDuration) -> RepairPlan {
-        let dialect = self.settings.dialect.unwrap_or_else(|| detect_dialect(session, None));
+        let dialect = self.settings.dialect.or(self.schema).unwrap_or_else(|| detect_dialect(session, None));
         let timeouts = Timeouts { session: timeout, pause: self.settings.pause_timeout };
         plan_repair(session, dialect, timeouts, self.unparsable, (self.clock)().into())
     }

@@ -12,15 +12,14 @@ use serde_json::value::RawValue;
 
 use super::client::FIELD_MANAGER;
 use super::patch::{at_version, json_patch};
+use super::served::{other_versions, schema_dialect};
 use crate::core::admission::normalize::Edit;
 use crate::core::admission::patch::patch;
-use crate::core::admission::review::{GROUP, RESOURCE, STATUS};
+use crate::core::admission::review::{GROUP, RESOURCE, STATUS, VERSION};
+use crate::core::settings::Dialect;
 
 /// How many Sessions are asked for at once.
 pub const PAGE: u32 = 500;
-
-/// The version that HobbyFarm v1 to v3 serves.
-const VERSION: &str = "v1";
 
 /// One Session, as the API server wrote it. Whatever it holds and however deep, it is read: one odd object keeps no list and
 /// no watch from going on.
@@ -111,6 +110,8 @@ pub enum WriteOutcome {
     /// The object is gone, or the definition has no longer the status subresource that it had: see
     /// [`Sessions::discover`].
     Gone,
+    /// Sessions are served in these versions besides: nothing was written, since that would prune what their objects hold.
+    OtherVersions(Vec<String>),
 }
 
 /// The Sessions of a cluster.
@@ -120,6 +121,10 @@ pub struct Sessions {
     resource: ApiResource,
     /// Whether the definition has a status subresource, without which status is written with the rest.
     pub status_subresource: bool,
+    /// Whether they belong to namespaces; those of HobbyFarm's first charts do not.
+    pub namespaced: bool,
+    /// The dialect that the definition's types allow, where it has types.
+    pub dialect: Option<Dialect>,
 }
 
 impl Sessions {
@@ -135,11 +140,14 @@ impl Sessions {
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(None),
             Err(error) => return Err(error),
         };
-        let serves = |name: &str| resources.iter().any(|resource| resource.name == name);
-        Ok(serves(RESOURCE).then(|| Self {
+        let served = |name: &str| resources.iter().find(|resource| resource.name == name);
+        let Some(sessions) = served(RESOURCE) else { return Ok(None) };
+        Ok(Some(Self {
             client: client.clone(),
             resource: ApiResource::from_gvk_with_plural(&kind, RESOURCE),
-            status_subresource: serves(&format!("{RESOURCE}/{STATUS}")),
+            status_subresource: served(&format!("{RESOURCE}/{STATUS}")).is_some(),
+            namespaced: sessions.namespaced,
+            dialect: schema_dialect(client).await,
         }))
     }
 
@@ -148,9 +156,9 @@ impl Sessions {
         &self.resource
     }
 
-    /// The Sessions of a namespace, or of all.
+    /// The Sessions of a namespace, or of all; all of them where they belong to none.
     pub fn api(&self, namespace: Option<&str>) -> Api<StoredSession> {
-        match namespace {
+        match namespace.filter(|_| self.namespaced) {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &self.resource),
             None => Api::all_with(self.client.clone(), &self.resource),
         }
@@ -168,6 +176,10 @@ impl Sessions {
         status_is_missing: bool,
         dry_run: bool,
     ) -> kube::Result<WriteOutcome> {
+        let others = other_versions(&self.client).await?;
+        if !others.is_empty() {
+            return Ok(WriteOutcome::OtherVersions(others));
+        }
         let version = at_version(&session.resource_version().unwrap_or_default());
         let edits = serde_json::to_value(patch(edits, status_is_missing)).map_err(kube::Error::SerdeError)?;
         let Value::Array(edits) = edits else { return Ok(WriteOutcome::Stored(session.clone())) };

@@ -26,6 +26,11 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// Namespace and name of an object as people write them; the name alone where it belongs to no namespace.
+pub fn qualified<'a>(namespace: &str, name: &'a str) -> Cow<'a, str> {
+    if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
+}
+
 /// `text` without quotes around it, and those within as they are; otherwise as [`quote`].
 pub fn sanitize_line(text: &str, longest: usize) -> Cow<'_, str> {
     escape_and_truncate(text, longest, "'\"")

@@ -110,7 +110,7 @@ pub enum TlsSource {
     /// One pair, for good.
     Fixed(Pair),
     /// The pair that stands here, and each that comes after it.
-    Offers(watch::Receiver<ServingCertificate>),
+    HandedOver(watch::Receiver<ServingCertificate>),
 }
 
 /// All that a server needs to know.
@@ -198,7 +198,7 @@ impl Server {
         let (tls, tls_poll) = match tls {
             TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
             TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
-            TlsSource::Offers(certificates) => {
+            TlsSource::HandedOver(certificates) => {
                 (TlsStore::handed_over(certificates, handshake, Arc::clone(&metrics))?, TLS_POLL)
             }
         };

@@ -70,6 +70,7 @@ fn what_can_be_added_makes_what_its_component_makes() {
     let folder = copy_of_the_manifests();
     for (value, component) in [
         ("audit.enabled=true", "audit"),
+        ("matchConditions.keepAlives=false", "call-for-keep-alives"),
         ("doctor.enabled=true", "doctor"),
         ("hostNetwork=true", "host-network"),
         ("ports.webhook=10250", "port-10250"),

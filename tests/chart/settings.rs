@@ -8,6 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
 use session_webhook::core::installation::{Writers, match_expression};
+use session_webhook::core::policy_twin::keep_alive::{CONDITION, expression};
 use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
@@ -102,6 +103,10 @@ fn the_accounts_of_the_file_and_of_the_webhooks_come_from_one_list() {
     for (number, writers) in [Writers::Others, Writers::HobbyFarmAndGarbageCollectors].into_iter().enumerate() {
         let expected = match_expression(writers, &users).unwrap().replace(" in [", " in [ ");
         assert_eq!(webhooks[number]["matchConditions"][0]["expression"], expected);
+    }
+    let mutating = &rendered.named("MutatingWebhookConfiguration", "hobbyfarm-session-webhook")["webhooks"];
+    for of_keep_alives in [&mutating[0]["matchConditions"][0], &webhooks[1]["matchConditions"][1]] {
+        assert_eq!(*of_keep_alives, json!({"name": CONDITION, "expression": expression(&users)}));
     }
 }
 

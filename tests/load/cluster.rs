@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
     pub(crate) hobbyfarm: Writer,
     port: u16,
     generation: u32,
+    /// Match conditions of both entries.
+    pub(crate) conditions: Value,
 }
 
 impl Cluster {
@@ -60,7 +62,7 @@ impl Cluster {
         let credentials = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
         let client = control_plane.client(credentials);
         let hobbyfarm = Writer { user: format!("system:serviceaccount:{HOBBYFARM}:hobbyfarm-session"), client };
-        let this = Self { control_plane, admin, hobbyfarm, port, generation: 0 };
+        let this = Self { control_plane, admin, hobbyfarm, port, generation: 0, conditions: json!([]) };
         eventually("the resource is served", SOON, async || {
             let reply = this.hobbyfarm.sends(&Request::create(&form().session("served")).dry_run()).await;
             (reply.code == 201).then_some(())
@@ -95,7 +97,7 @@ impl Cluster {
     fn configuration(&self, kind: &str, path: &str, bundle: &str) -> Value {
         let rule = |group: &str, version: &str, resources: &[&str]| json!([{"apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"], "resources": resources}]);
         let service = json!({"name": "session-webhook", "namespace": HOBBYFARM, "path": path, "port": self.port});
-        json!({
+        let mut configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": kind,
             "metadata": {"name": "load"},
@@ -120,7 +122,12 @@ impl Cluster {
                     "timeoutSeconds": 1,
                 },
             ],
-        })
+        });
+        // Older servers do not know the field.
+        if self.conditions != json!([]) {
+            configuration["webhooks"][0]["matchConditions"] = self.conditions.clone();
+        }
+        configuration
     }
 
     /// The version that the API server says it has.

@@ -136,6 +136,6 @@ impl Replica {
 fn listening(log: &str) -> Option<(SocketAddr, SocketAddr)> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let line = lines.into_iter().find(|line| line["message"] == "listening")?;
-    let address = |key: &str| line[key].as_str().unwrap().parse().unwrap();
+    let address = |key: &str| line["session_webhook"][key].as_str().unwrap().parse().unwrap();
     Some((address("listen"), address("ops_listen")))
 }

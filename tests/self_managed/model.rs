@@ -6,7 +6,7 @@ use session_webhook::cluster::self_managed::secret_contents::{Lifetimes, SecretC
 use session_webhook::cluster::self_managed::state::{
     Action, Bundle, DesiredState, ObservedState, ReplicaMemory, Secret, Write,
 };
-use session_webhook::server::tls::{Handshake, Offer, Pair};
+use session_webhook::server::tls::{Handshake, Pair, ServingCertificate};
 
 const NAME: &str = "session-webhook.hobbyfarm.svc";
 
@@ -34,7 +34,7 @@ pub(crate) struct Replica {
     pub(crate) desired: DesiredState,
     observed: ObservedState,
     reads: usize,
-    offer: Option<Offer>,
+    offer: Option<ServingCertificate>,
     write: Option<(Action, Write)>,
     last: Option<Action>,
 }
@@ -170,7 +170,7 @@ impl World {
 
     fn assert_invariant(&self, happening: Happening) {
         for (number, replica) in self.replicas.iter().enumerate() {
-            let Some(Offer { pair, distrust: None }) = &replica.offer else { continue };
+            let Some(ServingCertificate { pair, distrust: None }) = &replica.offer else { continue };
             if pair.open(&Handshake::default(), None, self.now).is_err() {
                 continue; // expired: no server serves it as ready
             }

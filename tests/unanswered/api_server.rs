@@ -171,7 +171,7 @@ impl ApiServer {
     pub(crate) fn events(&self) -> String {
         let state = self.state.lock().unwrap();
         let events = state.objects.iter().filter(|(path, _)| path.contains("/events/"));
-        events.map(|(_, event)| format!("{event}\n")).collect()
+        events.map(|(_, event)| event.to_string()).collect::<Vec<_>>().join("\n")
     }
 
     /// Whether both webhook configurations hold an authority.

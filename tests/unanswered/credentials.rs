@@ -40,9 +40,9 @@ async fn a_token_file_may_end_in_a_line_end() {
 }
 
 #[rstest]
-#[case::no_scheme("KUBECONFIG names it", "127.0.0.1:6443", "expected https://HOST:PORT")]
-#[case::nonsense("KUBECONFIG names it", "ftp://127.0.0.1", "expected https://HOST:PORT")]
-fn an_address_without_a_scheme_is_told(#[case] _why: &str, #[case] server: &str, #[case] expected: &str) {
+#[case::no_scheme("127.0.0.1:6443", "expected https://HOST:PORT")]
+#[case::nonsense("ftp://127.0.0.1", "expected https://HOST:PORT")]
+fn an_address_without_a_scheme_is_told(#[case] server: &str, #[case] expected: &str) {
     let text = kubeconfig_text(([127, 0, 0, 1], 1).into(), "token: a", "").replace("http://127.0.0.1:1", server);
     let ended = run_with(&text, "audit", "");
     assert_eq!(ended.code, Some(2));

@@ -6,11 +6,11 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::cli::cluster::{BAD, GOOD, ODD, attempt};
-use crate::cluster::audit::fix::{FixOutcome, Fixer, candidates};
+use crate::cluster::audit::fix::{FixOutcome, Fixer, candidates, refusal};
 use crate::cluster::client::ApiServer;
 use crate::core::admission::normalize::Edit;
 use crate::core::stored::finding::SessionFinding;
-use crate::core::text::sanitize_line;
+use crate::core::text::{qualified, sanitize_line};
 
 /// Refusals of webhooks are under 500 characters, and the API server adds a few.
 const LONGEST_REASON: usize = 700;
@@ -77,8 +77,12 @@ pub(super) async fn repair(
     found: &[SessionFinding],
     yes: bool,
 ) -> anyhow::Result<Vec<Fix>> {
-    let sessions = candidates(found);
     let mut err = anstream::stderr();
+    if !fixer.other_versions.is_empty() {
+        drop(writeln!(err, "nothing is written: {}", refusal(&fixer.other_versions)));
+        return Ok(Vec::new());
+    }
+    let sessions = candidates(found);
     let mut tried = Vec::with_capacity(sessions.len());
     for (namespace, name) in sessions {
         let fix = Fix::new(namespace, name, attempt(server, fixer.fix(namespace, name, true)).await?);
@@ -128,5 +132,5 @@ fn write_fix(err: &mut impl Write, fix: &Fix, dry_run: bool) -> std::io::Result<
         }
         None => String::new(),
     };
-    writeln!(err, "{namespace}/{name} {style}{word}{style:#}{detail}")
+    writeln!(err, "{} {style}{word}{style:#}{detail}", qualified(namespace, name))
 }

@@ -10,7 +10,7 @@ use super::document::Change;
 use crate::cli::cluster::{BAD, GOOD, ODD};
 use crate::cluster::audit::Report;
 use crate::core::stored::finding::{SessionFinding, Severity};
-use crate::core::text::sanitize_line;
+use crate::core::text::{qualified, sanitize_line};
 
 /// An edit by hand may name many fields; programs get them all.
 const LONGEST_FIELD: usize = 40;
@@ -56,7 +56,7 @@ pub(super) fn write_change(out: &mut impl Write, change: &Change<'_>) -> Result<
 
 fn row(finding: &Finding<'_>) -> [String; 5] {
     let Finding { severity, kind, namespace, name, field, value, .. } = finding;
-    let session = format!("{namespace}/{name}");
+    let session = qualified(namespace, name).into_owned();
     [
         (*severity).to_owned(),
         session,

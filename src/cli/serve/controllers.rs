@@ -21,7 +21,7 @@ use crate::config::Controllers;
 use crate::core::settings::Settings;
 use crate::metrics::Metrics;
 use crate::server::clock;
-use crate::server::tls::Offer;
+use crate::server::tls::ServingCertificate;
 
 /// Releasing the Lease takes no longer than this.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ pub(super) struct SelfManaged {
     pub(super) service: String,
     pub(super) configuration: String,
     pub(super) further_names: Vec<String>,
-    pub(super) offers: watch::Sender<Offer>,
+    pub(super) offers: watch::Sender<ServingCertificate>,
 }
 
 /// The running controllers.

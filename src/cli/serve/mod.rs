@@ -23,7 +23,7 @@ use crate::config::{
 use crate::core::settings::{AccountPattern, Settings};
 use crate::metrics::Metrics;
 use crate::server::router::App;
-use crate::server::tls::{Offer, PairFiles, SelfSigned, self_signed};
+use crate::server::tls::{PairFiles, SelfSigned, ServingCertificate, self_signed};
 use crate::server::{Config, Limits, Server, TlsSource, clock};
 use crate::telemetry;
 
@@ -168,7 +168,7 @@ fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Beside), Confi
         TlsMode::SelfManaged => {
             // Until the Secret is read: probes and signals are answered while the API server is away.
             let distrust = Some("the Secret with the serving certificate has not been read yet".to_owned());
-            let (offers, offered) = watch::channel(Offer { pair: make_self_signed()?.pair, distrust });
+            let (offers, offered) = watch::channel(ServingCertificate { pair: make_self_signed()?.pair, distrust });
             let managed = SelfManaged {
                 secret: server.tls_secret,
                 service: server.tls_service,
@@ -176,7 +176,7 @@ fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Beside), Confi
                 further_names: names.to_vec(),
                 offers,
             };
-            (TlsSource::Offers(offered), Beside { authority: None, managed: Some(managed) })
+            (TlsSource::HandedOver(offered), Beside { authority: None, managed: Some(managed) })
         }
     })
 }

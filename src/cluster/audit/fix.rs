@@ -7,6 +7,7 @@ use tokio::sync::RwLock;
 use super::Scope;
 use crate::cluster::client::describe;
 use crate::cluster::repair_planner::RepairPlanner;
+use crate::cluster::served::other_versions;
 use crate::cluster::sessions::{Sessions, WriteOutcome};
 use crate::core::admission::normalize::Edit;
 use crate::core::session::Session;
@@ -34,6 +35,8 @@ pub struct Fixer<'a> {
     client: &'a Client,
     sessions: RwLock<Sessions>,
     planner: RepairPlanner<'a>,
+    /// In which Sessions are served besides v1: where there are any, nothing is written.
+    pub other_versions: Vec<String>,
 }
 
 impl<'a> Fixer<'a> {
@@ -48,8 +51,10 @@ impl<'a> Fixer<'a> {
         unparsable: Unparsable,
         clock: fn() -> Timestamp,
     ) -> kube::Result<Option<Self>> {
-        let planner = RepairPlanner { settings: &scope.settings, unparsable, clock };
-        Ok(Sessions::discover(client).await?.map(|sessions| Self { client, sessions: RwLock::new(sessions), planner }))
+        let Some(sessions) = Sessions::discover(client).await? else { return Ok(None) };
+        let planner = RepairPlanner { settings: &scope.settings, schema: sessions.dialect, unparsable, clock };
+        let other_versions = other_versions(client).await?;
+        Ok(Some(Self { client, sessions: RwLock::new(sessions), planner, other_versions }))
     }
 
     /// Gives one Session its times; in a dry run the API server and all webhooks are asked, and nothing is stored.
@@ -96,8 +101,17 @@ impl<'a> Fixer<'a> {
                 None
             }
             WriteOutcome::Conflict => None,
+            WriteOutcome::OtherVersions(others) => Some(FixOutcome::Refused(refusal(&others))),
         })
     }
+}
+
+/// Why nothing is written where Sessions are served in these versions too.
+pub fn refusal(others: &[String]) -> String {
+    format!(
+        "sessions are served as {} too: a write through v1 would prune what an object of that version holds",
+        others.join(", ")
+    )
 }
 
 /// The Sessions among these that can be mended, each once: namespace and name.

@@ -12,7 +12,8 @@ use thiserror::Error;
 
 use super::client::{describe, is_answer};
 use super::pages::Listing;
-use super::sessions::PAGE;
+use super::served::other_versions;
+use super::sessions::{PAGE, Sessions};
 use crate::core::admission::review::RESOURCE;
 use crate::core::session::Session;
 use crate::core::settings::Settings;
@@ -147,11 +148,28 @@ async fn audit_once(
 ) -> Result<Report, AuditError> {
     let namespace = scope.namespace.as_deref();
     let versions = references::versions(client).await.map_err(|source| AuditError::list(RESOURCE, source))?;
-    let Some(version) = versions.get(RESOURCE) else { return Err(AuditError::NoDefinition) };
-    let (surroundings, skipped) = references::read(client, &versions, namespace).await?;
-    let mut audit = Audit::new(&scope.settings, scope.after, &surroundings, now.into());
+    if !versions.contains_key(RESOURCE) {
+        return Err(AuditError::NoDefinition);
+    }
+    let discovered = Sessions::discover(client).await.map_err(|source| AuditError::list(RESOURCE, source))?;
+    let others = other_versions(client).await.map_err(|source| AuditError::list(RESOURCE, source))?;
+    let Some(sessions) = discovered else {
+        let reason = format!("served as {} alone, about which there is nothing to judge", others.join(", "));
+        let skipped = vec![SkippedResource { what: RESOURCE, reason, may_hide_findings: false }];
+        return Ok(Report { skipped, ..Report::default() });
+    };
+    let namespace = namespace.filter(|_| sessions.namespaced);
+    let (surroundings, mut skipped) = references::read(client, &versions, namespace).await?;
+    if !others.is_empty() {
+        let reason = format!("served as {} too: judged as v1, and never written to", others.join(", "));
+        skipped.push(SkippedResource { what: RESOURCE, reason, may_hide_findings: false });
+    }
+    // Types beat any guess.
+    let settings = Settings { dialect: scope.settings.dialect.or(sessions.dialect), ..scope.settings.clone() };
+    let mut audit = Audit::new(&settings, scope.after, &surroundings, now.into());
     let mut report = Report { skipped, ..Report::default() };
-    let listing = Listing { path: references::path(version, namespace, RESOURCE), page: PAGE, metadata_only: false };
+    let version = sessions.resource().api_version.clone();
+    let listing = Listing { path: references::path(&version, namespace, RESOURCE), page: PAGE, metadata_only: false };
     let read = listing.read(client, |page| {
         for item in &page.items {
             if let Ok(session) = Session::read(item) {

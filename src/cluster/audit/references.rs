@@ -60,7 +60,7 @@ pub(super) async fn versions(client: &Client) -> kube::Result<HashMap<String, St
 
 /// Where a resource is listed.
 pub(super) fn path(group_version: &str, namespace: Option<&str>, resource: &str) -> String {
-    match namespace {
+    match namespace.filter(|namespace| !namespace.is_empty()) {
         Some(namespace) => format!("/apis/{group_version}/namespaces/{namespace}/{resource}"),
         None => format!("/apis/{group_version}/{resource}"),
     }

@@ -26,6 +26,7 @@ use self::work_queue::{Due, SessionKey, WorkQueue};
 use super::client::{describe, is_answer};
 use super::lease::{Leadership, is_leader, leadership_lost};
 use super::outage::Outage;
+use super::served::other_versions;
 use super::sessions::{PAGE, Sessions, StoredSession};
 use super::supervisor::Heartbeat;
 use crate::core::settings::Settings;
@@ -122,6 +123,14 @@ impl Backfill {
             anyhow::anyhow!("looking for the definition of Sessions: {}", describe(&error))
         })?;
         heartbeat.progress();
+        let others = other_versions(&self.client).await?;
+        if !others.is_empty() {
+            self.suspend(&others).await;
+            heartbeat.progress();
+            outage.succeeded();
+            return Ok(());
+        }
+        self.metrics.backfill_suspended.set(0);
         let sessions = sessions.context("the cluster has no Sessions (hobbyfarm.io/v1)")?;
         let mut events = self.events(&sessions);
         let repairer = Repairer::new(self, sessions);
@@ -140,11 +149,28 @@ impl Backfill {
                 Some(due) = next_due(&mut pace, &mut queue), if repairs.len() < MAX_CONCURRENT_REPAIRS => {
                     repairs.push(repairer.repair(due));
                 }
-                Some((due, outcome)) = repairs.next() => self.handle_outcome(due, outcome, &mut queue),
+                Some((due, outcome)) = repairs.next() => {
+                    if matches!(outcome, RepairOutcome::OtherVersions) {
+                        // The definition has changed: see whether there is anything left to do.
+                        return Ok(());
+                    }
+                    self.handle_outcome(due, outcome, &mut queue);
+                }
                 _ = ticks.tick(), if watches => heartbeat.progress(),
             }
         }
         Ok(())
+    }
+
+    /// Nothing to do for a while: through v1 every write would prune what an object of another version holds. Told once.
+    async fn suspend(&self, others: &[String]) {
+        if self.metrics.backfill_suspended.set(1) == 0 {
+            tracing::warn!(
+                versions = others.join(","),
+                "sessions are served in versions besides v1, or in others alone: none is written to"
+            );
+        }
+        tokio::time::sleep(WATCH_RETRY_DELAY).await;
     }
 
     /// Everything that happens to Sessions, beginning with those that are there.
@@ -194,7 +220,7 @@ impl Backfill {
     fn handle_outcome(&self, due: Due, outcome: RepairOutcome, queue: &mut WorkQueue) {
         self.count_outcome(&outcome);
         match outcome {
-            RepairOutcome::Repaired | RepairOutcome::NothingToDo => {}
+            RepairOutcome::Repaired | RepairOutcome::NothingToDo | RepairOutcome::OtherVersions => {}
             RepairOutcome::TooYoung { uid, delay } => queue.enqueue(due.key, uid, delay),
             RepairOutcome::Conflict => queue.enqueue(due.key, due.uid, work_queue::MIN_BACKOFF),
             RepairOutcome::Failed(error) => {
@@ -210,7 +236,7 @@ impl Backfill {
             RepairOutcome::Repaired => "repaired",
             RepairOutcome::Conflict => "outrun",
             RepairOutcome::Failed(_) => "failed",
-            RepairOutcome::NothingToDo | RepairOutcome::TooYoung { .. } => return,
+            RepairOutcome::NothingToDo | RepairOutcome::OtherVersions | RepairOutcome::TooYoung { .. } => return,
         };
         self.metrics.backfill_sessions.get_or_create(&ResultLabel { result }).inc();
     }

@@ -35,6 +35,8 @@ pub(super) enum RepairOutcome {
         /// How long until it is old enough.
         delay: Duration,
     },
+    /// Sessions are served in another version besides: nothing may be written.
+    OtherVersions,
     /// Somebody else wrote in between.
     Conflict,
     /// Why not.
@@ -58,12 +60,17 @@ impl<'a> Repairer<'a> {
         Self {
             client,
             events: EventRecorder::new(client.clone(), sessions.resource().clone(), identity.clone()),
-            sessions: Mutex::new(sessions),
-            planner: RepairPlanner { settings, unparsable: options.unparsable, clock: *clock },
+            planner: RepairPlanner {
+                settings,
+                schema: sessions.dialect,
+                unparsable: options.unparsable,
+                clock: *clock,
+            },
             after: options.after,
             leadership,
             metrics,
             reported: Mutex::default(),
+            sessions: Mutex::new(sessions),
         }
     }
 
@@ -118,6 +125,7 @@ impl<'a> Repairer<'a> {
             }
             Ok(WriteOutcome::Stored(_)) => self.on_dropped_write().await,
             Ok(WriteOutcome::Conflict) => RepairOutcome::Conflict,
+            Ok(WriteOutcome::OtherVersions(_)) => RepairOutcome::OtherVersions,
             Ok(WriteOutcome::Gone) => self.rediscover().await,
             Err(error) => RepairOutcome::Failed(describe(&error)),
         }

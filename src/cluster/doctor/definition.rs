@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::reader::{ObjectReader, Resource};
 use crate::core::admission::review::{GROUP, RESOURCE};
 use crate::core::doctor::{Observation, SessionDefinition};
-use crate::core::settings::Dialect;
+use crate::core::session::schema;
 
 const DEFINITIONS: Resource =
     Resource::new("customresourcedefinitions", "apiextensions.k8s.io", "CustomResourceDefinition");
@@ -24,18 +24,10 @@ fn read_definition(definition: &Value) -> SessionDefinition {
     let served = versions.into_iter().filter(|version| version.get("served") == Some(&Value::Bool(true)));
     let served: Vec<_> = served.collect();
     let name = |version: &&Value| version.get("name").and_then(Value::as_str).map(str::to_owned);
-    let kind_of_flag = |version: &&Value| {
-        let paused = version.pointer("/schema/openAPIV3Schema/properties/status/properties/paused/type")?;
-        match paused.as_str()? {
-            "boolean" => Some(Dialect::Gargantua),
-            "string" => Some(Dialect::Documented),
-            _ => None,
-        }
-    };
     SessionDefinition {
         versions: served.iter().filter_map(name).collect(),
         status_subresource: served.iter().any(|version| version.pointer("/subresources/status").is_some()),
-        dialect: served.iter().find_map(kind_of_flag),
+        dialect: served.iter().find_map(|version| schema::dialect(version.pointer("/schema/openAPIV3Schema")?)),
     }
 }
 

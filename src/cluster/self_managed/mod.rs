@@ -22,7 +22,7 @@ use super::client::{describe, is_answer};
 use super::outage::Outage;
 use super::supervisor::Heartbeat;
 use crate::metrics::{Metrics, StepLabels};
-use crate::server::tls::Offer;
+use crate::server::tls::ServingCertificate;
 
 /// How often the objects are looked at: three reads.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
@@ -76,7 +76,7 @@ impl CertificateController {
     }
 
     /// Goes on for good, whatever fails; what was offered last stays good meanwhile.
-    pub async fn run(mut self, offers: watch::Sender<Offer>, heartbeat: Heartbeat) {
+    pub async fn run(mut self, offers: watch::Sender<ServingCertificate>, heartbeat: Heartbeat) {
         let ObjectNames { namespace, secret, configuration } = &self.names;
         tracing::info!(namespace, secret, configuration, "managing the serving certificate");
         let mut backoff = BACKOFF.0;
@@ -116,7 +116,7 @@ impl CertificateController {
     }
 
     /// One look and at most one action.
-    async fn reconcile(&mut self, offers: &watch::Sender<Offer>) -> anyhow::Result<Progress> {
+    async fn reconcile(&mut self, offers: &watch::Sender<ServingCertificate>) -> anyhow::Result<Progress> {
         let observed = self.objects.observe().await?;
         let now = (self.clock)();
         if let Some(offer) = self.memory.observe(&observed, now) {

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::CertificateDer;
 
 use super::secret_contents::{CertificateAuthority, IssueError, Lifetimes, SecretContents, certificates, pem};
-use crate::server::tls::{Certificate, Offer};
+use crate::server::tls::{Certificate, ServingCertificate};
 
 /// More certificates in a bundle than this are nobody's hand-over.
 const MAX_INHERITED_AUTHORITIES: usize = 8;
@@ -153,7 +153,7 @@ impl ReplicaMemory {
     /// Takes in what was observed; what to serve, if that is known.
     ///
     /// A certificate that is not trusted by each bundle is offered only while none has been.
-    pub fn observe(&mut self, observed: &ObservedState, now: Timestamp) -> Option<Offer> {
+    pub fn observe(&mut self, observed: &ObservedState, now: Timestamp) -> Option<ServingCertificate> {
         let Secret::Present { contents, .. } = &observed.secret else { return None };
         if self.is_newer_than(contents) {
             return None;
@@ -169,14 +169,14 @@ impl ReplicaMemory {
         let trusted = !observed.bundles.is_empty() && observed.hold(&contents.authority.certificate);
         if trusted {
             self.trusted = true;
-            return Some(Offer { pair, distrust: None });
+            return Some(ServingCertificate { pair, distrust: None });
         }
         let distrust = if observed.bundles.is_empty() {
             "there is no webhook configuration to write the authority into"
         } else {
             "the authority is not in each caBundle yet"
         };
-        (!self.trusted).then(|| Offer { pair, distrust: Some(distrust.to_owned()) })
+        (!self.trusted).then(|| ServingCertificate { pair, distrust: Some(distrust.to_owned()) })
     }
 
     /// What to do next, after [`ReplicaMemory::observe`] at the same.

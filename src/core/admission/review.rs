@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::core::session::Session;
 use crate::core::session::raw_object::TOO_MANY_MEMBERS;
-use crate::core::text::{quote, sanitize_line};
+use crate::core::text::{qualified, quote, sanitize_line};
 
 /// The API group of HobbyFarm's resources.
 pub const GROUP: &str = "hobbyfarm.io";
@@ -307,11 +307,7 @@ impl<'a> Review<'a> {
     /// Namespace and name of the object for a message, in quotes, as far as they are known.
     pub fn object_name(&self) -> String {
         let name = if self.name.is_empty() { "(generated name)" } else { &self.name };
-        if self.namespace.is_empty() {
-            // A definition of HobbyFarm 1 or 4, whose Sessions belong to no namespace.
-            return quote(name, LONGEST_OBJECT).to_string();
-        }
-        quote(&format!("{}/{name}", self.namespace), LONGEST_OBJECT).to_string()
+        quote(&qualified(&self.namespace, name), LONGEST_OBJECT).to_string()
     }
 
     /// The operation as Kubernetes spells it.

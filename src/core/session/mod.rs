@@ -3,6 +3,7 @@
 pub mod duration;
 pub mod managed_fields;
 pub mod raw_object;
+pub mod schema;
 pub mod timestamp;
 
 use std::collections::BTreeSet;

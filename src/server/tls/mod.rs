@@ -64,9 +64,6 @@ pub struct ServingCertificate {
     pub distrust: Option<String>,
 }
 
-/// What it was called until everybody calls it [`ServingCertificate`].
-pub use self::ServingCertificate as Offer;
-
 /// Where a pair is read from.
 #[derive(Debug, Clone)]
 pub struct PairFiles {

@@ -139,6 +139,15 @@ pub(super) async fn each_of_hobbyfarms_accounts_may_write(world: &World) {
 }
 
 /// HobbyFarm's scheduled-event service writes `finished` as false again.
+/// HobbyFarm ends Sessions without a look at their start.
+pub(super) async fn an_end_before_the_start_is_let_pass_with_a_warning(world: &World) {
+    let session = starts(world).await;
+    let early = json!(world.form.time("2001-01-01T00:00:00Z".parse().unwrap()));
+    let reply = writes_status(world, &session, |status| status["end_time"] = early.clone()).await;
+    assert!(reply.warnings.iter().any(|warning| warning.contains("end_time")), "{}: {:?}", world.form, reply.warnings);
+    assert_eq!(stored(&world.admin, &session).await["status"]["end_time"], early);
+}
+
 pub(super) async fn a_session_finished_twice_is_let_pass_with_a_warning(world: &World) {
     let form = world.form;
     let session = starts(world).await;

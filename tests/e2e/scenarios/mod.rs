@@ -2,12 +2,14 @@
 
 mod audit;
 mod backfill;
+mod definitions;
 mod deletion;
 mod doctor;
 mod doctor_certificates;
 mod doctor_entries;
 mod doctor_rights;
 mod flows;
+mod hobbyfarm;
 mod keep_alives;
 mod manual;
 mod modes;
@@ -52,8 +54,12 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     flows::a_first_status_without_an_end_is_given_one,
     flows::each_of_hobbyfarms_accounts_may_write,
     flows::a_session_finished_twice_is_let_pass_with_a_warning,
+    flows::an_end_before_the_start_is_let_pass_with_a_warning,
     flows::a_stale_write_is_a_conflict_as_ever,
     flows::the_sample_of_the_documentation_is_accepted_where_its_types_are,
+    hobbyfarm::nothing_that_it_writes_to_any_kind_of_session_is_refused,
+    hobbyfarm::what_was_refused_once_is_not,
+    hobbyfarm::a_patch_without_evidence_leaves_the_list_decodable,
     repairs::a_session_without_status_is_filled_in,
     repairs::a_pause_without_a_time_is_given_one,
     repairs::a_resumed_session_keeps_no_pause_time,
@@ -100,6 +106,9 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     backfill::the_course_says_how_long_a_session_lives,
     backfill::what_hobbyfarm_writes_at_the_same_moment_stays,
     backfill::another_replica_takes_over_from_one_that_was_killed,
+    definitions::where_another_version_is_served_nothing_stored_is_touched,
+    definitions::a_definition_without_v1_is_no_error,
+    definitions::sessions_that_belong_to_no_namespace_are_guarded_and_repaired,
     audit::a_clean_cluster_is_told_to_be_clean_and_one_without_rights_is_not,
     audit::people_are_told_what_a_finding_means_and_how_to_mend_it,
     audit::times_are_mended_after_a_dry_run_by_whoever_may_write,

@@ -16,7 +16,7 @@ use session_webhook::cluster::supervisor::Heartbeat;
 use session_webhook::core::settings::Settings;
 use session_webhook::metrics::Metrics;
 use session_webhook::server::router::App;
-use session_webhook::server::tls::{Handshake, Offer, TlsStatus};
+use session_webhook::server::tls::{Handshake, ServingCertificate, TlsStatus};
 use session_webhook::server::{Config, Limits, Listeners, Server, Timeouts, TlsSource};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -145,7 +145,8 @@ impl Inner {
             .unwrap()
             .issue(&desired.names, clock(), &lifetimes)
             .unwrap();
-        let (offers, offered) = watch::channel(Offer { pair: throw_away, distrust: Some("at start".to_owned()) });
+        let (offers, offered) =
+            watch::channel(ServingCertificate { pair: throw_away, distrust: Some("at start".to_owned()) });
         let metrics = Arc::new(Metrics::new("", ""));
         let unhurried = PATIENCE;
         let timeouts = Timeouts {
@@ -164,7 +165,7 @@ impl Inner {
             listeners,
             limits,
             timeouts,
-            tls: TlsSource::Offers(offered),
+            tls: TlsSource::HandedOver(offered),
             handshake: Handshake::default(),
         };
         let server = Server::bind_app(config, app, Arc::clone(&metrics)).unwrap();
