@@ -574,6 +574,7 @@ async fn an_api_server_tells_what_the_alerts_on_it_ask_for(world: &World) {
             "apiserver_admission_webhook_rejection_count{",
             "apiserver_admission_webhook_fail_open_count{",
             "apiserver_admission_webhook_admission_duration_seconds_bucket{",
+            "apiserver_admission_match_condition_exclusions_total{",
             "apiserver_validating_admission_policy_check_total{",
         ];
         names.iter().any(|name| line.starts_with(name)) && line.contains("session-webhook")
@@ -584,6 +585,7 @@ async fn an_api_server_tells_what_the_alerts_on_it_ask_for(world: &World) {
         r#"fail_open_count{name="mutate.session-webhook.hobbyfarm.io""#,
         r#"fail_open_count{name="validate-hobbyfarm.session-webhook.hobbyfarm.io""#,
         r#"admission_duration_seconds_bucket{name="validate.session-webhook.hobbyfarm.io""#,
+        r#"match_condition_exclusions_total{kind="webhook",name="validate.session-webhook.hobbyfarm.io""#,
         r#"policy_check_total{enforcement_action="deny",error_type="invalid_error",policy="hobbyfarm-session-webhook""#,
     ] {
         assert!(found.iter().any(|line| line.contains(part)), "{part}: {found:#?}");
