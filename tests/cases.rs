@@ -248,7 +248,7 @@ mod a_text {
         assert!(message.chars().count() < 500, "{}: {message}", message.chars().count());
         let causes = answer.response["status"]["details"]["causes"].as_array().unwrap();
         let mut fields: Vec<_> = causes.iter().map(|cause| cause["field"].as_str().unwrap()).collect();
-        fields.sort();
+        fields.sort_unstable();
         fields.dedup();
         let expected = [
             "spec.user",
