@@ -126,8 +126,8 @@ impl World {
         self.cluster.admin_kubeconfig().parent().unwrap().to_owned()
     }
 
-    /// Goes on with another form of HobbyFarm's resource. All Sessions go; the webhook stays installed.
-    pub(crate) async fn change_form(&mut self, form: Form) {
+    /// Deletes what other scenarios have left behind in HobbyFarm's namespace.
+    pub(crate) async fn delete_all_sessions(&self) {
         let all = Request::delete_path(sessions_path(HOBBYFARM), "Background");
         accepts(&self.admin, all).await;
         eventually("all Sessions go", IN_FORCE, async || {
@@ -135,6 +135,11 @@ impl World {
             list["items"].as_array().unwrap().is_empty().then_some(())
         })
         .await;
+    }
+
+    /// Goes on with another form of HobbyFarm's resource. All Sessions go; the webhook stays installed.
+    pub(crate) async fn change_form(&mut self, form: Form) {
+        self.delete_all_sessions().await;
         let path = format!("{}/sessions.hobbyfarm.io", install::CRDS);
         // A change of its status by the API server may come between the two.
         eventually("the definition is replaced", IN_FORCE, async || {

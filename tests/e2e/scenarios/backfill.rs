@@ -34,6 +34,8 @@ async fn is_given_times(world: &World, session: &Value) -> Timestamp {
 
 pub(super) async fn a_session_without_times_is_given_them(world: &World) {
     prepare(world).await;
+    // Its repairs are counted.
+    world.delete_all_sessions().await;
     let session = world.new_session();
     plant(world, std::slice::from_ref(&session)).await;
     let before = Timestamp::now();
