@@ -1,5 +1,5 @@
-//! The way to the API server: which one and with which credentials ([`credentials`]), and a deadline on each request
-//! ([`connection`]).
+//! The way to the API server: which one and with which credentials (`credentials`), and a deadline on each request
+//! (`connection`).
 
 mod connection;
 mod credentials;
