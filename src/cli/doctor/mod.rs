@@ -52,7 +52,7 @@ pub(super) struct Doctor {
     #[arg(long, short, env = "SESSION_WEBHOOK_OUTPUT", hide_env_values = true, value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Observation again until nothing is broken, for so long at most
+    /// Check again until nothing is broken, for so long at most
     #[arg(long, env = "SESSION_WEBHOOK_WAIT", hide_env_values = true, value_name = "DURATION")]
     wait: Option<HumanDuration>,
 

@@ -159,14 +159,14 @@ async fn audit_once(
         return Ok(Report { skipped, ..Report::default() });
     };
     let namespace = namespace.filter(|_| sessions.namespaced);
-    let (surroundings, mut skipped) = references::read(client, &versions, namespace).await?;
+    let (referenced, mut skipped) = references::read(client, &versions, namespace).await?;
     if !others.is_empty() {
         let reason = format!("served as {} too: judged as v1, and never written to", others.join(", "));
         skipped.push(SkippedResource { what: RESOURCE, reason, may_hide_findings: false });
     }
     // Types beat any guess.
     let settings = Settings { dialect: scope.settings.dialect.or(sessions.dialect), ..scope.settings.clone() };
-    let mut audit = Audit::new(&settings, scope.after, &surroundings, now.into());
+    let mut audit = Audit::new(&settings, scope.after, &referenced, now.into());
     let mut report = Report { skipped, ..Report::default() };
     let version = sessions.resource().api_version.clone();
     let listing = Listing { path: references::path(&version, namespace, RESOURCE), page: PAGE, metadata_only: false };

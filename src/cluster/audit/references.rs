@@ -72,7 +72,7 @@ pub(super) async fn read(
     versions: &HashMap<String, String>,
     namespace: Option<&str>,
 ) -> Result<(ReferencedObjects, Vec<SkippedResource>), AuditError> {
-    let (mut surroundings, mut skipped) = (ReferencedObjects::default(), Vec::new());
+    let (mut referenced, mut skipped) = (ReferencedObjects::default(), Vec::new());
     for reference in Reference::ALL {
         let resource = reference.resource();
         let Some(version) = versions.get(resource) else {
@@ -103,9 +103,9 @@ pub(super) async fn read(
             .await;
         match result {
             Ok(()) => {
-                surroundings.mark_listed(reference);
+                referenced.mark_listed(reference);
                 for (namespace, name, duration) in objects {
-                    surroundings.add(reference, &namespace, name, duration);
+                    referenced.add(reference, &namespace, name, duration);
                 }
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
@@ -118,7 +118,7 @@ pub(super) async fn read(
             Err(source) => return Err(AuditError::list(resource, source)),
         }
     }
-    Ok((surroundings, skipped))
+    Ok((referenced, skipped))
 }
 
 /// Whether what a Session names is really not there: it may have come into being after [`read`].

@@ -20,8 +20,7 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
             return report.sound(id, format!("Kubernetes {major}.{minor} has no ValidatingAdmissionPolicy"));
         }
         Observation::Absent => {
-            let text =
-                "there is no ValidatingAdmissionPolicy to hold the door without the webhook, and there need not be one";
+            let text = "there is no ValidatingAdmissionPolicy that refuses people without the webhook, and there need not be one";
             return report.sound(id, text);
         }
         Observation::Unknown(reason) => return report.unknown(id, reason),
