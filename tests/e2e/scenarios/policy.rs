@@ -85,6 +85,14 @@ async fn decides_each_row(world: &World, mode: &str) {
     let options = ["--mode", mode, "--break-glass-user", BREAK_GLASS];
     with_policy_alone(world, &options, async {
         let expected = Expected { world, mode };
+        // The one before it knows no break-glass user.
+        eventually("this policy is in force", std::time::Duration::from_mins(1), async || {
+            let probe = world.new_session();
+            admin.sends(&Request::create(&probe).dry_run()).await;
+            let annotations = twin::audit_annotations(world, &probe, &admin.user).await;
+            annotations.as_object().unwrap().values().any(|rule| rule == "BreakGlass").then_some(())
+        })
+        .await;
         let new = world.new_session();
         let session = expected.allows("HobbyFarm", &world.hobbyfarm, &new, Request::create(&new)).await;
         let (disguise, hand) = (world.new_session(), world.new_session());
