@@ -1,6 +1,5 @@
-//! Writers that do what HobbyFarm does for each keep-alive of a user: move `end_time` of a Session forward.
+//! Writers that do what HobbyFarm does for each keep-alive of a user: put the status of a Session with another `end_time`.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -20,10 +19,10 @@ pub(crate) struct Writers {
     sessions: Vec<Session>,
 }
 
-/// A Session, and how often it was kept alive.
+/// A Session as it was stored last, and how often it was kept alive.
 struct Session {
     object: Value,
-    written: AtomicI64,
+    written: i64,
 }
 
 /// This many seconds into the day.
@@ -40,31 +39,33 @@ impl Writers {
             accepts(&hobbyfarm, Request::create(&session)).await;
             let times = [at(0), at(0)];
             let status = form().status(false, "", true, false, times.each_ref().map(String::as_str));
-            accepts(&hobbyfarm, Request::merge_status(&session, json!({"status": status}))).await;
-            sessions.push(Session { object: session, written: AtomicI64::new(0) });
+            let stored = accepts(&hobbyfarm, Request::merge_status(&session, json!({"status": status}))).await;
+            sessions.push(Session { object: stored.body, written: 0 });
         }
         Self { hobbyfarm, sessions }
     }
 
     /// Lets so many of them write for this long, each as soon as it is answered; how long each write took.
-    pub(crate) async fn write(&self, count: usize, time: Duration) -> Vec<Duration> {
+    pub(crate) async fn write(&mut self, count: usize, time: Duration) -> Vec<Duration> {
         let until = Instant::now() + time;
-        let writers = self.sessions.iter().take(count).map(|session| keep_alive(&self.hobbyfarm, session, until));
+        let writers = self.sessions.iter_mut().take(count).map(|session| keep_alive(&self.hobbyfarm, session, until));
         join_all(writers).await.into_iter().flatten().collect()
     }
 }
 
-async fn keep_alive(hobbyfarm: &Writer, session: &Session, until: Instant) -> Vec<Duration> {
+async fn keep_alive(hobbyfarm: &Writer, session: &mut Session, until: Instant) -> Vec<Duration> {
     let mut taken = Vec::new();
     while Instant::now() < until {
         // Another value each time, or nothing would be written.
-        let seconds = session.written.fetch_add(1, Ordering::Relaxed) + 1;
-        assert!(seconds < 24 * 3600, "fewer writes, or the day ends");
-        let request = Request::merge_status(&session.object, json!({"status": {"end_time": at(seconds)}}));
+        session.written += 1;
+        assert!(session.written < 24 * 3600, "fewer writes, or the day ends");
+        session.object["status"]["end_time"] = json!(at(session.written));
+        let request = Request::replace_status(&session.object);
         let began = Instant::now();
         let reply = hobbyfarm.sends(&request).await;
         taken.push(began.elapsed());
         assert_eq!(reply.code, 200, "{reply:?}");
+        session.object = reply.body;
     }
     taken
 }

@@ -91,7 +91,7 @@ async fn measure(assets: PathBuf) {
     let authority = Authority::new("bench");
     let webhook = webhook(&folder, &authority, port).await;
     let parts = PARTS.map(child);
-    let writers = Writers::new(&cluster, WRITERS[1]).await;
+    let mut writers = Writers::new(&cluster, WRITERS[1]).await;
 
     let mut table = Table::new(&[
         "writers",
@@ -111,7 +111,7 @@ async fn measure(assets: PathBuf) {
                 setup.install(&mut cluster, &authority).await;
                 // Until connections are open and caches warm.
                 writers.write(count, time / 8).await;
-                turned.push(turn(&cluster, &writers, &parts, count, time, setup == Setup::Called).await);
+                turned.push(turn(&cluster, &mut writers, &parts, count, time, setup == Setup::Called).await);
             }
         }
         for (setup, turned) in Setup::ALL.iter().zip(&turned) {
@@ -230,7 +230,7 @@ fn child(name: &str) -> u32 {
 
 async fn turn(
     cluster: &Cluster,
-    writers: &Writers,
+    writers: &mut Writers,
     parts: &[u32; 3],
     count: usize,
     time: Duration,

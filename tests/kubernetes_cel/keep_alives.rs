@@ -217,12 +217,13 @@ pub fn a_mistake_is_found(server: &ApiServer) {
     let reviews = generated_by(20_000, near_miss);
     let users = users(&shipped().service_accounts).unwrap();
     let mistakes = [
-        ("o.spec == object.spec", "true"),
-        ("type(o.spec.vm_claim) == list", "true"),
+        ("object.spec == oldObject.spec", "true"),
+        ("type(object.spec.vm_claim) == list", "true"),
         ("has(request.userInfo.uid) && ", ""),
         ("'start_time': object.status.start_time", "'start_time': o.status.start_time"),
-        ("o.status.end_time <= object.status.end_time", "true"),
-        ("o.status.end_time.endsWith(object.status.end_time.substring(20))", "true"),
+        ("times[1] <= times[2]", "true"),
+        ("times[2].endsWith(times[1].substring(20))", "true"),
+        ("times[2].startsWith(times[1].substring(0, 11))", "true"),
         ("(Apr|Jun|Sep|Nov) ( [1-9]|[12]\\d|30)", "(Apr|Jun|Sep|Nov) ( [1-9]|[12]\\d|3[01])"),
         ("([01]\\d|2[0-3])", "([01]\\d|2[0-4])"),
     ];

@@ -26,8 +26,8 @@ use crate::core::settings::{Dialect, Settings};
 /// The name of the match condition.
 pub const CONDITION: &str = "write-is-not-a-keep-alive";
 
-/// A valid time in the layout `time.UnixDate`, in UTC.
-const UNIX_DATE: &str = r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ((Jan|Mar|May|Jul|Aug|Oct|Dec) ( [1-9]|[12]\d|3[01])|(Apr|Jun|Sep|Nov) ( [1-9]|[12]\d|30)|Feb ( [1-9]|1\d|2[0-8])) ([01]\d|2[0-3])(:[0-5]\d){2} UTC 20\d\d$";
+/// A valid time in the layout `time.UnixDate`, in UTC: 28 characters.
+const UNIX_DATE: &str = r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun) ((Jan|Mar|May|Jul|Aug|Oct|Dec) ( [1-9]|[12]\d|3[01])|(Apr|Jun|Sep|Nov) ( [1-9]|[12]\d|30)|Feb ( [1-9]|1\d|2[0-8])) ([01]\d|2[0-3])(:[0-5]\d){2} UTC 20\d\d";
 
 /// The expression that is true unless the request is a keep-alive by one of these users.
 pub fn expression(users: &[String]) -> String {
@@ -39,16 +39,16 @@ pub fn expression(users: &[String]) -> String {
 request.kind.version == 'v1' &&
 has(request.userInfo.uid) && request.userInfo.username in [
 {users}] &&
-[object, oldObject].all(o, has(o.spec) && type(o.spec) == map && o.spec == object.spec &&
-has(o.spec.vm_claim) && type(o.spec.vm_claim) == list &&
-has(o.status) && type(o.status) == map && has(o.status.end_time) && has(o.status.start_time) &&
+[object, oldObject].all(o, has(o.spec) && has(o.status) && type(o.status) == map &&
+has(o.status.end_time) && has(o.status.start_time) &&
 o.status == {{'end_time': o.status.end_time, 'start_time': object.status.start_time,
-'active': dyn(true), 'paused': dyn(false), 'finished': dyn(false), 'paused_time': dyn('')}} &&
-[o.status.start_time, o.status.end_time].all(t, type(t) == string && size(t) == 28 && t.matches(
-r'{UNIX_DATE}')) &&
-o.status.end_time.startsWith(object.status.end_time.substring(0, 11)) &&
-o.status.end_time.endsWith(object.status.end_time.substring(20)) &&
-o.status.end_time <= object.status.end_time))"
+'active': dyn(true), 'paused': dyn(false), 'finished': dyn(false), 'paused_time': dyn('')}}) &&
+object.spec == oldObject.spec && type(object.spec) == map &&
+has(object.spec.vm_claim) && type(object.spec.vm_claim) == list &&
+[[object.status.start_time, oldObject.status.end_time, object.status.end_time]].all(times,
+times.all(t, type(t) == string && size(t) == 28) && (times[0] + times[1] + times[2]).matches(
+r'^({UNIX_DATE}){{3}}$') &&
+times[1] <= times[2] && times[2].startsWith(times[1].substring(0, 11)) && times[2].endsWith(times[1].substring(20))))"
     )
 }
 
