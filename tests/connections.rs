@@ -136,12 +136,20 @@ async fn too_large_a_body_is_refused_before_it_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reason_of_a_refusal_reaches_a_client_that_sends_its_body_first() {
     let server = TestServer::start(|_| ());
-    for _ in 0..10 {
-        let mut client = server.connect();
-        let body = vec![b' '; 300_000];
-        client.send(post_head("/validate", body.len()).replace("application/json", "text/plain").as_bytes());
-        client.send(&body);
-        assert!(client.response().unwrap().starts_with("HTTP/1.1 415"));
+    let refusals = [
+        ("application/json", "text/plain", "415"),
+        ("POST /validate", "PUT /validate", "405"),
+        ("/validate", "/valid", "404"),
+    ];
+    for (text, instead, code) in refusals {
+        for _ in 0..10 {
+            let mut client = server.connect();
+            let body = vec![b' '; 300_000];
+            client.send(post_head("/validate", body.len()).replace(text, instead).as_bytes());
+            client.send(&body);
+            let answer = client.response().unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{answer}");
+        }
     }
     let answer = server.connect().post("/mutate", &vec![b' '; session_webhook::server::MAX_BODY + 1]);
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");

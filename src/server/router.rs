@@ -101,14 +101,14 @@ impl App {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
         let result = match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
             _ if parts.extensions.get::<UnknownClient>().is_some() => Err(RequestError::UnknownClient),
             None => Err(RequestError::UnknownPath),
             Some(_) if parts.method != Method::POST => Err(RequestError::Method),
             Some(webhook) => {
                 let started = Instant::now();
-                let result = review_response(self, webhook, &parts.headers, body).await;
+                let result = review_response(self, webhook, &parts.headers, &mut body).await;
                 self.metrics.duration_of(webhook).observe(started.elapsed().as_secs_f64());
                 result
             }
@@ -119,7 +119,10 @@ impl App {
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 response
             }
-            Err(error) => self.error_response(parts.uri.path(), &error),
+            Err(error) => {
+                body::discard(&parts.headers, body).await;
+                self.error_response(parts.uri.path(), &error)
+            }
         }
     }
 
@@ -168,19 +171,13 @@ async fn review_response<B>(
     app: &Arc<App>,
     webhook: Webhook,
     headers: &HeaderMap,
-    mut body: B,
+    body: &mut B,
 ) -> Result<Vec<u8>, RequestError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let request_permit = app.requests.acquire(1);
-    let (body, permit, decision_permit) = match read_body(app, headers, &mut body).await {
-        Ok(read) => read,
-        Err(error) => {
-            body::discard(headers, body).await;
-            return Err(error);
-        }
-    };
+    let (body, permit, decision_permit) = read_body(app, headers, body).await?;
     if body.len() <= LARGE_BODY {
         return app.answer(webhook, &body);
     }
