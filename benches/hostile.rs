@@ -27,7 +27,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use support::{Call, Connection, argument, config, cpu_seconds, kilobytes, start};
+use support::{Connection, RecordedCall, argument, config, cpu_seconds, kilobytes, start};
 use tests::client::client_config;
 use tests::program::Program;
 
@@ -79,7 +79,7 @@ fn row(name: &str, program: &Program, time: Duration) -> f64 {
 /// Keep-alives of HobbyFarm, one after the other at a steady pace; how long each took, and how many failed.
 fn measure(program: &Program, time: Duration) -> (Vec<Duration>, u64) {
     let config = config(program);
-    let call = Call::recorded("gargantua-status/61-status-keepalive-put-by-session-service.validating");
+    let call = RecordedCall::recorded("gargantua-status/61-status-keepalive-put-by-session-service.validating");
     let (mut latencies, mut failed) = (Vec::new(), 0);
     let (start, mut next) = (Instant::now(), Instant::now());
     let mut kept: Option<(Connection, usize)> = None;
@@ -99,7 +99,7 @@ fn measure(program: &Program, time: Duration) -> (Vec<Duration>, u64) {
 fn honest(
     webhook: SocketAddr,
     config: &Arc<ClientConfig>,
-    call: &Call,
+    call: &RecordedCall,
     kept: &mut Option<(Connection, usize)>,
 ) -> io::Result<()> {
     if let Some((mut connection, calls)) = kept.take()

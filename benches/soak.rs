@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use support::page::{Table, is_written, tell};
-use support::{Call, Connection, argument, config, cpu_seconds, kilobytes, plot, start};
+use support::{Connection, RecordedCall, argument, config, cpu_seconds, kilobytes, plot, start};
 use tests::program::Program;
 
 const CALLS: [&str; 6] = [
@@ -89,7 +89,7 @@ fn main() {
 }
 
 fn load(webhook: SocketAddr, config: &Arc<ClientConfig>, calls: &AtomicU64, failed: &AtomicU64, done: &AtomicBool) {
-    let bodies = CALLS.map(Call::recorded);
+    let bodies = CALLS.map(RecordedCall::recorded);
     while !done.load(Ordering::Relaxed) {
         let mut connection = Connection::open(webhook, config).unwrap();
         for call in bodies.iter().cycle().take(LIFE) {

@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use client::{Client, Mode};
 use server::{Certificate, Server};
 use support::page::{Table, is_written, tell};
-use support::{CORES, Call, argument, cpu_seconds, kilobytes, plot};
+use support::{CORES, RecordedCall, argument, cpu_seconds, kilobytes, plot};
 
 /// Recorded calls, and what they are.
 const CASES: [(&str, &str); 7] = [
@@ -92,7 +92,7 @@ fn main() {
     let plan = Plan {
         turns: argument("--turns").map_or(7, |turns| turns.parse().unwrap()),
         time: Duration::from_secs_f64(argument("--seconds").map_or(1.0, |seconds| seconds.parse().unwrap())),
-        cases: cases.map(|(name, file)| (name, Call::recorded(file).0.into())).collect(),
+        cases: cases.map(|(name, file)| (name, RecordedCall::recorded(file).0.into())).collect(),
         options: argument("--options").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
     };
     let counts = argument("--connections")

@@ -12,7 +12,7 @@ const PARTS: [(&str, &[&str]); 7] = [
     ("kernel", &["[k]"]),
     ("TLS", &["aws_lc", "aes_", "aesni", "gcm", "aead", "EVP_", "CRYPTO_", "_IV", "rustls", "TlsStream"]),
     ("memory", &["malloc", "free", "calloc", "memmove", "memcpy", "memset", "mi_", "unlink_chunk"]),
-    ("JSON", &["serde", "Deserialize", "core::session::Members", "memcmp", "BTreeMap"]),
+    ("JSON", &["serde", "Deserialize", "core::session::RawObject", "memcmp", "BTreeMap"]),
     ("HTTP", &["hyper", "http", "Bytes", "bytes::", "axum"]),
     ("tokio", &["tokio", "mio::", "epoll", "writev", "recv", "parking_lot"]),
     // The webhook's own, and what it calls: jiff, metrics, formatting.

@@ -58,9 +58,9 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 }
 
 /// A recorded request and the path that it came by, ready to be sent.
-pub struct Call(pub Vec<u8>);
+pub struct RecordedCall(pub Vec<u8>);
 
-impl Call {
+impl RecordedCall {
     pub fn recorded(name: &str) -> Self {
         let (webhook, body) = recorded(name);
         Self([post_head(webhook.path(), body.len()).as_bytes(), &body].concat())
@@ -100,7 +100,7 @@ impl Connection {
     }
 
     /// Whether the call was answered with 200, and whether the connection may be used again.
-    pub fn call(&mut self, call: &Call) -> io::Result<Answer> {
+    pub fn call(&mut self, call: &RecordedCall) -> io::Result<Answer> {
         self.stream.write_all(&call.0)?;
         self.stream.flush()?;
         let mut length = 0;

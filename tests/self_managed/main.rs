@@ -16,32 +16,36 @@ const NOTHING: [&str; 0] = [];
 #[test]
 fn an_authority_and_its_certificates_live_and_go_step_by_step() {
     let mut world = World::new(1);
-    assert_eq!(world.settle(0), ["bootstrap", "set-bundle", "set-bundle"]);
+    assert_eq!(world.reconcile_until_stable(0), ["bootstrap", "set-bundle", "set-bundle"]);
     assert!(world.is_trusted(0));
-    assert_eq!(world.settle(0), NOTHING);
+    assert_eq!(world.reconcile_until_stable(0), NOTHING);
 
     world.pass(DAY * 59);
-    assert_eq!(world.settle(0), NOTHING);
+    assert_eq!(world.reconcile_until_stable(0), NOTHING);
     world.pass(DAY * 2);
-    assert_eq!(world.settle(0), ["renew-certificate"], "two thirds of its life are over");
+    assert_eq!(world.reconcile_until_stable(0), ["renew-certificate"], "two thirds of its life are over");
     world.pass(DAY * 61);
-    assert_eq!(world.settle(0), ["renew-certificate"]);
+    assert_eq!(world.reconcile_until_stable(0), ["renew-certificate"]);
 
     world.pass(DAY * 12);
-    assert_eq!(world.settle(0), ["prepare-authority", "set-bundle", "set-bundle"], "the authority's, too");
+    assert_eq!(
+        world.reconcile_until_stable(0),
+        ["prepare-authority", "set-bundle", "set-bundle"],
+        "the authority's, too"
+    );
     world.pass(SignedDuration::from_secs(59));
-    assert_eq!(world.settle(0), NOTHING, "not every API server may know it yet");
+    assert_eq!(world.reconcile_until_stable(0), NOTHING, "not every API server may know it yet");
     world.pass(SignedDuration::from_secs(1));
     let before = world.served(0).unwrap();
-    assert_eq!(world.settle(0), ["promote-authority"]);
+    assert_eq!(world.reconcile_until_stable(0), ["promote-authority"]);
     assert_ne!(world.served(0).unwrap(), before);
     assert_eq!(world.trusted_in(0), 2, "a replica that cannot reach the API server still serves the old one");
 
     world.pass(DAY * 89);
-    assert_eq!(world.settle(0), ["renew-certificate"]);
+    assert_eq!(world.reconcile_until_stable(0), ["renew-certificate"]);
     assert_eq!(world.trusted_in(0), 2);
     world.pass(DAY * 2);
-    assert_eq!(world.settle(0), ["drop-old-authorities", "set-bundle", "set-bundle"]);
+    assert_eq!(world.reconcile_until_stable(0), ["drop-old-authorities", "set-bundle", "set-bundle"]);
     assert_eq!(world.trusted_in(0), 1);
 }
 
@@ -52,8 +56,8 @@ fn an_authority_and_its_certificates_live_and_go_step_by_step() {
 fn a_name_in_another_spelling_is_held(#[case] name: &str) {
     let mut world = World::new(1);
     world.want_name(0, name);
-    assert_eq!(world.settle(0), ["bootstrap", "set-bundle", "set-bundle"]);
-    assert_eq!(world.settle(0), NOTHING);
+    assert_eq!(world.reconcile_until_stable(0), ["bootstrap", "set-bundle", "set-bundle"]);
+    assert_eq!(world.reconcile_until_stable(0), NOTHING);
 }
 
 /// A look is three reads and a write; a bootstrap takes three rounds, and one to see that it is done.
@@ -65,7 +69,7 @@ fn killed_at_any_moment_of_the_bootstrap_it_ends_in_one_authority() {
             world.happens(Happening::Advance(0));
         }
         world.happens(Happening::Kill(0));
-        world.settle(0);
+        world.reconcile_until_stable(0);
         assert!(world.is_trusted(0), "killed after {moment} actions");
         assert!(world.authorities() <= 1, "killed after {moment} actions");
     }
@@ -79,7 +83,7 @@ fn of_two_that_start_at_once_one_makes_the_authority() {
         for turn in 0..8 {
             world.happens(Happening::Advance(usize::from(order & 1 << turn != 0)));
         }
-        world.settle_all();
+        world.reconcile_all_until_stable();
         assert_eq!(world.authorities(), 1, "{order:b}");
         assert_eq!(world.served(0), world.served(1));
     }
@@ -88,22 +92,22 @@ fn of_two_that_start_at_once_one_makes_the_authority() {
 #[test]
 fn a_changed_bundle_is_repaired_and_called_so() {
     let mut world = World::new(2);
-    world.settle_all();
+    world.reconcile_all_until_stable();
     let served = world.served(0);
     world.happens(Happening::Empty(1));
-    assert_eq!(world.settle(0), ["repair-bundle"]);
-    assert_eq!(world.settle(1), NOTHING);
+    assert_eq!(world.reconcile_until_stable(0), ["repair-bundle"]);
+    assert_eq!(world.reconcile_until_stable(1), NOTHING);
     assert_eq!(world.served(0), served);
 }
 
 #[test]
 fn a_secret_that_vanishes_comes_back_with_the_same_authority() {
     let mut world = World::new(2);
-    world.settle_all();
+    world.reconcile_all_until_stable();
     let served = world.served(0);
     world.happens(Happening::DeleteSecret);
-    assert_eq!(world.settle(1), ["restore-secret"]);
-    world.settle_all();
+    assert_eq!(world.reconcile_until_stable(1), ["restore-secret"]);
+    world.reconcile_all_until_stable();
     assert_eq!((world.served(0), world.authorities()), (served, 1));
 }
 
@@ -111,37 +115,37 @@ fn a_secret_that_vanishes_comes_back_with_the_same_authority() {
 #[test]
 fn a_new_secret_keeps_what_the_bundles_trusted() {
     let mut world = World::new(2);
-    world.settle_all();
+    world.reconcile_all_until_stable();
     world.happens(Happening::DeleteSecret);
     world.happens(Happening::Kill(0));
-    assert_eq!(world.settle(0), ["bootstrap", "set-bundle", "set-bundle"]);
+    assert_eq!(world.reconcile_until_stable(0), ["bootstrap", "set-bundle", "set-bundle"]);
     assert_eq!(world.trusted_in(0), 2);
-    world.settle_all();
+    world.reconcile_all_until_stable();
     assert_eq!(world.served(0), world.served(1));
 }
 
 #[test]
 fn a_lost_key_means_another_authority_without_a_gap() {
     let mut world = World::new(1);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     world.happens(Happening::LoseKey);
-    assert_eq!(world.settle(0), ["prepare-authority", "set-bundle", "set-bundle"]);
+    assert_eq!(world.reconcile_until_stable(0), ["prepare-authority", "set-bundle", "set-bundle"]);
     world.pass(SignedDuration::from_mins(1));
-    assert_eq!(world.settle(0), ["promote-authority"]);
+    assert_eq!(world.reconcile_until_stable(0), ["promote-authority"]);
 }
 
 #[test]
 fn an_older_secret_from_a_backup_does_not_replace_a_newer_authority() {
     let mut world = World::new(1);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     let backup = world.secret();
     world.pass(DAY * 134);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     world.pass(SignedDuration::from_mins(1));
-    world.settle(0);
+    world.reconcile_until_stable(0);
     let served = world.served(0);
     world.put_secret(backup);
-    assert_eq!(world.settle(0), ["restore-secret"]);
+    assert_eq!(world.reconcile_until_stable(0), ["restore-secret"]);
     assert_eq!(world.served(0), served);
 }
 
@@ -149,20 +153,20 @@ fn an_older_secret_from_a_backup_does_not_replace_a_newer_authority() {
 fn replicas_that_want_different_names_do_not_fight() {
     let mut world = World::new(2);
     world.replicas[1].desired.names.push("other.example".to_owned());
-    world.settle_all();
-    world.settle_all();
-    assert_eq!(world.settle(0), NOTHING);
-    assert_eq!(world.settle(1), NOTHING);
+    world.reconcile_all_until_stable();
+    world.reconcile_all_until_stable();
+    assert_eq!(world.reconcile_until_stable(0), NOTHING);
+    assert_eq!(world.reconcile_until_stable(1), NOTHING);
 }
 
 #[test]
 fn after_years_without_anybody_it_goes_on() {
     let mut world = World::new(1);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     world.pass(DAY * 1000);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     world.pass(SignedDuration::from_mins(1));
-    world.settle(0);
+    world.reconcile_until_stable(0);
     assert!(world.is_trusted(0));
 }
 
@@ -177,9 +181,9 @@ fn a_secret_is_this_programs_by_its_generation_and_authority(
     #[case] refused: Option<&'static str>,
 ) {
     let mut world = World::new(1);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     world.happens(Happening::LoseKey);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     let mut data = world.secret().data();
     data.retain(|key, _| !without.is_empty() && !without.contains(&key.as_str()));
     assert_eq!(SecretContents::read(&data).err(), refused);
@@ -188,11 +192,11 @@ fn a_secret_is_this_programs_by_its_generation_and_authority(
 #[test]
 fn what_is_written_is_what_is_read() {
     let mut world = World::new(1);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     world.happens(Happening::LoseKey);
-    world.settle(0);
+    world.reconcile_until_stable(0);
     world.pass(SignedDuration::from_mins(1));
-    world.settle(0);
+    world.reconcile_until_stable(0);
     let contents = world.secret();
     assert!(!contents.old.is_empty());
     assert_eq!(SecretContents::read(&contents.data()).unwrap(), contents);
@@ -238,11 +242,11 @@ proptest! {
         }
         // In peace everybody comes to serve the same, and then nobody writes any more.
         for _ in 0..4 {
-            world.settle_all();
+            world.reconcile_all_until_stable();
             world.pass(SignedDuration::from_mins(1));
         }
         for replica in 0..replicas {
-            prop_assert_eq!(world.settle(replica), NOTHING);
+            prop_assert_eq!(world.reconcile_until_stable(replica), NOTHING);
             prop_assert!(world.is_trusted(replica));
             prop_assert_eq!(world.served(replica), world.served(0));
         }

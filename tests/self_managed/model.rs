@@ -192,7 +192,7 @@ impl World {
     }
 
     /// Lets one replica go on until it rests; what it wrote.
-    pub(crate) fn settle(&mut self, replica: usize) -> Vec<&'static str> {
+    pub(crate) fn reconcile_until_stable(&mut self, replica: usize) -> Vec<&'static str> {
         let mut written = Vec::new();
         for _ in 0..100 {
             let done = self.advance(replica);
@@ -220,11 +220,11 @@ impl World {
         rests
     }
 
-    /// Lets all replicas settle, one after the other, twice: the first ones see what the last ones did.
-    pub(crate) fn settle_all(&mut self) {
+    /// Lets all replicas reconcile, one after the other, twice: the first ones see what the last ones did.
+    pub(crate) fn reconcile_all_until_stable(&mut self) {
         for _ in 0..2 {
             for replica in 0..self.replicas.len() {
-                self.settle(replica);
+                self.reconcile_until_stable(replica);
             }
         }
     }

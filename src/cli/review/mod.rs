@@ -184,14 +184,14 @@ fn mutate_and_validate(
 }
 
 /// The members of an object, raw: what the server reads at any depth is shown at any depth.
-type Members = BTreeMap<String, Box<RawValue>>;
+type RawMembers = BTreeMap<String, Box<RawValue>>;
 
 /// The object with the repairs made, as the API server's patch makes them.
 fn repaired(object: &RawValue, decision: &Decision) -> serde_json::Result<Box<RawValue>> {
-    let mut members: Members = serde_json::from_str(object.get())?;
-    let mut status: Members = match members.get(STATUS) {
+    let mut members: RawMembers = serde_json::from_str(object.get())?;
+    let mut status: RawMembers = match members.get(STATUS) {
         Some(status) if !decision.status_is_missing => serde_json::from_str(status.get())?,
-        _ => Members::new(),
+        _ => RawMembers::new(),
     };
     for edit in &decision.edits {
         status.insert(edit.field.key().to_owned(), to_raw_value(&edit.value)?);
@@ -203,8 +203,8 @@ fn repaired(object: &RawValue, decision: &Decision) -> serde_json::Result<Box<Ra
 /// The status of an object, a field a line.
 fn status(object: &RawValue) -> String {
     let status = || {
-        let members: Members = serde_json::from_str(object.get()).ok()?;
-        let status: Members = serde_json::from_str(members.get(STATUS)?.get()).ok()?;
+        let members: RawMembers = serde_json::from_str(object.get()).ok()?;
+        let status: RawMembers = serde_json::from_str(members.get(STATUS)?.get()).ok()?;
         serde_json::to_string_pretty(&status).ok()
     };
     status().unwrap_or_default()

@@ -81,8 +81,8 @@ impl Report {
 
     /// The check that tells why there are no entries, if there are none.
     pub(super) fn no_entries(&self, facts: &Facts) -> Option<CheckId> {
-        let both = [CheckId::ValidatingConfiguration, CheckId::MutatingConfiguration];
-        facts.entries().next().is_none().then(|| self.first_unsound(&both)).flatten()
+        let configurations = [CheckId::ValidatingConfiguration, CheckId::MutatingConfiguration];
+        facts.entries().next().is_none().then(|| self.first_unsound(&configurations)).flatten()
     }
 
     fn push(&mut self, id: CheckId, status: Status, text: String, remedy: Option<String>) {

@@ -19,8 +19,8 @@ use crate::core::settings::Dialect;
 impl<'de> Deserialize<'de> for Session<'de> {
     /// In one go, for a Session whose parts are objects, as far as it has them; see [`Session::read`].
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
+        struct SessionVisitor;
+        impl<'de> Visitor<'de> for SessionVisitor {
             type Value = Session<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Session<'de> {
                 })
             }
         }
-        deserializer.deserialize_map(Visit)
+        deserializer.deserialize_map(SessionVisitor)
     }
 }
 

@@ -98,8 +98,8 @@ impl<'a> RawObject<'a> {
 
 impl<'de> Deserialize<'de> for RawObject<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
+        struct RawObjectVisitor;
+        impl<'de> Visitor<'de> for RawObjectVisitor {
             type Value = RawObject<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +115,7 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
                 Ok(members)
             }
         }
-        deserializer.deserialize_map(Visit)
+        deserializer.deserialize_map(RawObjectVisitor)
     }
 }
 

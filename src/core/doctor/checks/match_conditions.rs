@@ -60,7 +60,8 @@ fn finding(facts: &Facts, kind: ConfigurationKind, entry: &Value) -> Option<Find
     if same_expression(found, &expected) {
         return None;
     }
-    let remedy = facts.edit_command(kind, &format!("matchConditions of {name}: {CONDITION}: {}", one_line(&expected)));
+    let remedy = facts
+        .edit_command(kind, &format!("matchConditions of {name}: {CONDITION}: {}", without_line_breaks(&expected)));
     Some(if let Some(configured) = differing {
         let (listed, configured) = (listed.join(", "), configured.join(", "));
         let text = format!("{CONDITION} lists other accounts ({listed}) than the webhook is told ({configured})");
@@ -83,7 +84,7 @@ fn unknown_condition(facts: &Facts, kind: ConfigurationKind, entry: &Value) -> O
 
 /// The first clause that is not as shipped.
 fn difference(found: &str, expected: &str) -> String {
-    let clauses = |text: &str| text.split("&&").map(one_line).collect::<Vec<_>>();
+    let clauses = |text: &str| text.split("&&").map(without_line_breaks).collect::<Vec<_>>();
     let (found, expected) = (clauses(found), clauses(expected));
     let at = found.iter().zip(&expected).position(|(found, expected)| !same_expression(found, expected));
     match at.and_then(|at| found.get(at).zip(expected.get(at))) {
@@ -93,6 +94,6 @@ fn difference(found: &str, expected: &str) -> String {
     }
 }
 
-fn one_line(text: &str) -> String {
+fn without_line_breaks(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
