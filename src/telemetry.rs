@@ -26,7 +26,7 @@ const MAX_BUFFERED_LINES: usize = 2_000;
 const BATCH_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How long the program waits at its end for whoever reads the log.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const LAST_LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Standard error. Its flush is the end of what was there to write.
 struct BatchedStderr(BufWriter<Stderr>);
@@ -74,7 +74,7 @@ pub fn init(level: &str, format: LineFormat) -> Result<WorkerGuard, TryInitError
     LOST.get_or_init(|| writer.error_counter());
     // The level was checked by its value parser.
     let filter = EnvFilter::builder().parse_lossy(level);
-    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_free_of_payloads));
     match format {
         LineFormat::Text => {
             let text = layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
@@ -91,21 +91,21 @@ pub fn init(level: &str, format: LineFormat) -> Result<WorkerGuard, TryInitError
 
 /// Whether what speaks here never quotes an object or a credential. kube's client logs whole answers at WARN, and each failed
 /// request at ERROR, without saying to whom; the errors themselves are logged where they are handled.
-fn is_discreet(metadata: &Metadata<'_>) -> bool {
+fn is_free_of_payloads(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     !["kube", "tower", "hyper", "h2", "tungstenite", "rustls"].iter().any(|library| target.starts_with(library))
 }
 
-/// Writes to standard error as a program's last word, and waits for a second at most: nobody may be reading.
-pub fn last_word(text: &str) {
+/// Writes the last line of the program to standard error, and waits for a second at most: nobody may be reading.
+pub fn write_last_line(text: &str) {
     let (done, written) = std::sync::mpsc::channel();
     let text = text.to_owned();
     let write = move || {
         drop(writeln!(anstream::stderr(), "{text}"));
         let _ = done.send(());
     };
-    if thread::Builder::new().name("last word".to_owned()).spawn(write).is_ok() {
-        let _ = written.recv_timeout(LAST_WORD);
+    if thread::Builder::new().name("last line".to_owned()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(LAST_LINE_TIMEOUT);
     }
 }
 

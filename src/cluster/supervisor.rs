@@ -50,7 +50,7 @@ impl Heartbeat {
     }
 
     /// The controller has nothing to do: another replica leads.
-    pub fn rest(&self) {
+    pub fn set_idle(&self) {
         self.0.works.store(false, Ordering::Relaxed);
         self.0.metrics.controller_progress.remove(&self.label());
     }
@@ -110,7 +110,7 @@ impl Supervisor {
                 () = heartbeat.stalls(stall_limit) => "stalled",
             };
             drop(worker);
-            heartbeat.rest();
+            heartbeat.set_idle();
             if let Some(resign) = &resign {
                 resign.notify_one();
             }

@@ -105,7 +105,7 @@ impl Serve {
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                telemetry::last_word(&format!("error: {error:#}"));
+                telemetry::write_last_line(&format!("error: {error:#}"));
                 ExitCode::FAILURE
             }
         }
@@ -124,7 +124,7 @@ impl Serve {
             let text = format!("--listen and --ops-listen are both {}: choose two", listeners.webhook);
             return Err(ConfigError::Contradiction(text));
         }
-        let (tls, Beside { authority, managed }) = tls(server, &tls_args.tls_name)?;
+        let (tls, TlsExtras { authority, managed }) = tls(server, &tls_args.tls_name)?;
         let (settings, controllers) = (policy.settings(), backfill.controllers());
         if controllers.as_ref().is_some_and(|plan| plan.backfill) && settings.own_service_account.is_none() {
             warnings.push(
@@ -147,23 +147,23 @@ struct ServePlan {
 
 /// What goes with the serving certificate.
 #[derive(Default)]
-struct Beside {
+struct TlsExtras {
     /// What clients have to trust, PEM, of `--tls self-signed`.
     authority: Option<String>,
     managed: Option<SelfManaged>,
 }
 
-fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Beside), ConfigError> {
+fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, TlsExtras), ConfigError> {
     let make_self_signed =
         || self_signed(names, clock()).map_err(|error| ConfigError::Contradiction(format!("--tls-name: {error}")));
     Ok(match server.tls {
         TlsMode::Files => {
             let files = PairFiles { certificate: server.tls_cert, key: server.tls_key };
-            (TlsSource::Files(files, server.tls_poll.unsigned()), Beside::default())
+            (TlsSource::Files(files, server.tls_poll.unsigned()), TlsExtras::default())
         }
         TlsMode::SelfSigned => {
             let SelfSigned { authority, pair } = make_self_signed()?;
-            (TlsSource::Fixed(pair), Beside { authority: Some(authority), managed: None })
+            (TlsSource::Fixed(pair), TlsExtras { authority: Some(authority), managed: None })
         }
         TlsMode::SelfManaged => {
             // Until the Secret is read: probes and signals are answered while the API server is away.
@@ -176,7 +176,7 @@ fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, Beside), Confi
                 further_names: names.to_vec(),
                 offers,
             };
-            (TlsSource::HandedOver(offered), Beside { authority: None, managed: Some(managed) })
+            (TlsSource::HandedOver(offered), TlsExtras { authority: None, managed: Some(managed) })
         }
     })
 }
@@ -191,7 +191,7 @@ fn print_trust_bundle(authority: &str, format: LogFormat) {
 }
 
 /// The word of an option's value.
-fn word(value: &impl ValueEnum) -> String {
+fn option_value(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -200,14 +200,14 @@ fn log_settings(settings: &Settings, limits: &Limits) {
     let list = |patterns: &[AccountPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     tracing::info!(
         version = crate::LONG_VERSION,
-        mode = word(&settings.mode),
-        dialect = word(&DialectArg::from(settings.dialect)),
+        mode = option_value(&settings.mode),
+        dialect = option_value(&DialectArg::from(settings.dialect)),
         service_accounts = list(&settings.service_accounts),
         own_service_account = list(settings.own_service_account.as_slice()),
         break_glass_users = settings.break_glass_users.len(),
         break_glass_groups = settings.break_glass_groups.len(),
-        impersonation = word(&settings.impersonation),
-        invariants = word(&settings.invariants),
+        impersonation = option_value(&settings.impersonation),
+        invariants = option_value(&settings.invariants),
         max_bytes_in_flight = %ByteSize(limits.bytes),
         "policy"
     );

@@ -64,9 +64,9 @@ impl PeriodicAudit {
             self.metrics.audit_findings.clear();
             self.metrics.audit_sessions.set(0);
             self.metrics.audit_failing.set(0);
-            heartbeat.rest();
+            heartbeat.set_idle();
         }
-        heartbeat.rest();
+        heartbeat.set_idle();
     }
 
     async fn run_as_leader(&self, heartbeat: &Heartbeat, outage: &mut Outage) -> ! {
@@ -94,7 +94,7 @@ impl PeriodicAudit {
                 }
             }
             // Between two audits nothing is expected of it.
-            heartbeat.rest();
+            heartbeat.set_idle();
         }
     }
 

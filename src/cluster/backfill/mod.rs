@@ -99,7 +99,7 @@ impl Backfill {
             self.metrics.backfill_leading.set(0);
             self.metrics.backfill_waiting.set(0);
             match ended {
-                Ok(()) => heartbeat.rest(),
+                Ok(()) => heartbeat.set_idle(),
                 Err(error) => {
                     self.metrics.backfill_watch_errors.inc();
                     outage.failed(&format!("{error:#}"));
@@ -110,7 +110,7 @@ impl Backfill {
                 }
             }
         }
-        heartbeat.rest();
+        heartbeat.set_idle();
         self.metrics.backfill_leading.set(0);
     }
 

@@ -104,7 +104,7 @@ impl Lease {
             }
         }
         self.step_down(&leadership).await;
-        heartbeat.rest();
+        heartbeat.set_idle();
     }
 
     /// Says whether this process leads, in the log when that has changed.

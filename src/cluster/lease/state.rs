@@ -63,7 +63,7 @@ impl Candidate {
     }
 
     /// How long it believes in itself without another renewal: shorter than others wait.
-    fn leadership_duration(&self) -> Duration {
+    fn renew_deadline(&self) -> Duration {
         self.duration * 2 / 3
     }
 
@@ -84,7 +84,7 @@ impl Candidate {
             self.absent = Some((since, now));
             self.seen = None;
             // Somebody may have deleted it under a leader, who believes in itself until its time is over, or writes it anew.
-            let is_vacant = now.duration_since(since) >= self.leadership_duration();
+            let is_vacant = now.duration_since(since) >= self.renew_deadline();
             return if is_vacant || self.is_leader(now) { LeaseAction::Create } else { LeaseAction::Wait };
         };
         self.absent = None;
@@ -104,7 +104,7 @@ impl Candidate {
 
     /// A step other than [`LeaseAction::Wait`], asked for at `asked`, was carried out.
     pub fn on_renewed(&mut self, asked: Instant) {
-        self.until = Some(asked + self.leadership_duration());
+        self.until = Some(asked + self.renew_deadline());
     }
 
     /// Somebody else was faster.

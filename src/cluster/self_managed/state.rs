@@ -31,12 +31,12 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    fn holds(&self, certificate: &CertificateDer<'static>) -> bool {
+    fn contains(&self, certificate: &CertificateDer<'static>) -> bool {
         self.entries.iter().all(|entry| certificates(entry).contains(certificate))
     }
 
     /// Whether each entry holds these and no others, in any order.
-    fn is(&self, trusted: &[&CertificateDer<'static>]) -> bool {
+    fn trusts_exactly(&self, trusted: &[&CertificateDer<'static>]) -> bool {
         self.entries.iter().all(|entry| {
             let held = certificates(entry);
             held.iter().all(|one| trusted.contains(&one)) && trusted.iter().all(|one| held.contains(one))
@@ -159,14 +159,15 @@ impl ReplicaMemory {
             return None;
         }
         self.contents = Some(contents.clone());
-        self.propagating = contents.next.as_ref().filter(|next| observed.hold(&next.certificate)).map(|next| {
-            let same = self.propagating.take().filter(|(certificate, _)| *certificate == next.certificate);
-            same.unwrap_or_else(|| (next.certificate.clone(), now))
-        });
+        self.propagating =
+            contents.next.as_ref().filter(|next| observed.is_in_all_bundles(&next.certificate)).map(|next| {
+                let same = self.propagating.take().filter(|(certificate, _)| *certificate == next.certificate);
+                same.unwrap_or_else(|| (next.certificate.clone(), now))
+            });
 
         contents.certificate(now)?;
         let pair = contents.pair.clone()?;
-        let trusted = !observed.bundles.is_empty() && observed.hold(&contents.authority.certificate);
+        let trusted = !observed.bundles.is_empty() && observed.is_in_all_bundles(&contents.authority.certificate);
         if trusted {
             self.trusted = true;
             return Some(ServingCertificate { pair, distrust: None });
@@ -195,13 +196,15 @@ impl ReplicaMemory {
         let Lifetimes { authority: life, propagation, .. } = desired.lifetimes;
         let authority = &contents.authority;
         match &contents.next {
-            None if is_due(authority.not_after, life, now) || !authority.can_sign() => return Action::PrepareAuthority,
+            None if is_renewal_due(authority.not_after, life, now) || !authority.can_sign() => {
+                return Action::PrepareAuthority;
+            }
             Some(_) if self.is_propagated(now, propagation) => return Action::PromoteAuthority,
             _ => {}
         }
         let present = contents.certificate(now);
         // What an authority signs near its own end is as short-lived as what it replaces; the next one is on its way.
-        let ending = contents.next.is_some() && is_due(authority.not_after, desired.lifetimes.certificate, now);
+        let ending = contents.next.is_some() && is_renewal_due(authority.not_after, desired.lifetimes.certificate, now);
         let useful = if ending { present.is_none() && now < authority.not_after } else { true };
         if authority.can_sign() && useful && !is_fresh(present.as_ref(), now, desired) {
             return Action::RenewCertificate;
@@ -213,7 +216,7 @@ impl ReplicaMemory {
         let trusted = contents.trusted();
         for (at, bundle) in observed.bundles.iter().enumerate() {
             let was = self.last_written.iter().position(|(index, _)| *index == bundle.index);
-            if bundle.is(&trusted) {
+            if bundle.trusts_exactly(&trusted) {
                 let now = (bundle.index, trusted.iter().copied().cloned().collect());
                 match was.and_then(|was| self.last_written.get_mut(was)) {
                     Some(was) => *was = now,
@@ -286,8 +289,8 @@ impl ReplicaMemory {
 }
 
 impl ObservedState {
-    fn hold(&self, certificate: &CertificateDer<'static>) -> bool {
-        self.bundles.iter().all(|bundle| bundle.holds(certificate))
+    fn is_in_all_bundles(&self, certificate: &CertificateDer<'static>) -> bool {
+        self.bundles.iter().all(|bundle| bundle.contains(certificate))
     }
 }
 
@@ -339,13 +342,13 @@ fn next_generation(generation: i64, now: Timestamp) -> i64 {
 }
 
 /// Whether two thirds of the life are over.
-fn is_due(not_after: Timestamp, life: SignedDuration, now: Timestamp) -> bool {
+fn is_renewal_due(not_after: Timestamp, life: SignedDuration, now: Timestamp) -> bool {
     not_after.duration_since(now) <= life / 3
 }
 
 fn is_fresh(certificate: Option<&Certificate>, now: Timestamp, desired: &DesiredState) -> bool {
     certificate.is_some_and(|certificate| {
-        !is_due(certificate.not_after, desired.lifetimes.certificate, now)
+        !is_renewal_due(certificate.not_after, desired.lifetimes.certificate, now)
             && missing_names(certificate, desired).is_empty()
     })
 }
@@ -368,7 +371,7 @@ fn canonical(name: &str) -> String {
 /// a name that nobody wants any more goes at the next renewal that is due.
 fn renewed_names(present: Option<&Certificate>, now: Timestamp, desired: &DesiredState) -> Vec<String> {
     match present {
-        Some(present) if !is_due(present.not_after, desired.lifetimes.certificate, now) => {
+        Some(present) if !is_renewal_due(present.not_after, desired.lifetimes.certificate, now) => {
             present.names.iter().cloned().chain(missing_names(present, desired)).collect()
         }
         _ => desired.names.clone(),

@@ -9,11 +9,11 @@ use crate::core::settings::Settings;
 use crate::core::text::quote;
 
 /// No message reaches so many characters.
-const LONGEST: usize = 500;
+const MAX_MESSAGE_LENGTH: usize = 500;
 /// How much of a user's name is repeated, so that none does.
-pub(in crate::core) const LONGEST_USER: usize = 90;
+pub(in crate::core) const MAX_USER_LENGTH: usize = 90;
 /// Room for the number of causes that are not named.
-const LONGEST_REST: usize = 16;
+const MAX_AND_MORE_LENGTH: usize = 16;
 
 /// What somebody who may not write can do.
 const ADVICE: &str =
@@ -42,14 +42,14 @@ impl DenialReasons {
 
 /// Why the writer is refused.
 pub(in crate::core) fn writer_denied(review: &Review<'_>, rule: Rule, reasons: &DenialReasons) -> String {
-    let user = quote(&review.user_info.username, LONGEST_USER);
+    let user = quote(&review.user_info.username, MAX_USER_LENGTH);
     let what = match (rule, review.operation_name(), review.is_status()) {
         (Rule::ManualCreate, ..) | (_, "CREATE", _) => "create Session",
         (_, _, true) => "edit the status of Session",
         _ => "edit Session",
     };
     let (object, reason) = (review.object_name(), reasons.of(rule));
-    let mut message = String::with_capacity(LONGEST);
+    let mut message = String::with_capacity(MAX_MESSAGE_LENGTH);
     // A String takes whatever is written to it.
     let _ = write!(message, "{rule}: user {user} may not {what} {object}: {reason}");
     message
@@ -70,7 +70,7 @@ fn accounts(settings: &Settings) -> String {
 /// themselves are complete.
 pub(in crate::core) fn object_invalid(review: &Review<'_>, causes: &[Cause]) -> String {
     let mut message = format!("Session {} is invalid: ", review.object_name());
-    let mut room = LONGEST - message.chars().count() - LONGEST_REST;
+    let mut room = MAX_MESSAGE_LENGTH - message.chars().count() - MAX_AND_MORE_LENGTH;
     for (index, cause) in causes.iter().enumerate() {
         let separator = if index == 0 { "" } else { "; " };
         let whole = format!("{separator}{cause}");
@@ -89,6 +89,6 @@ pub(in crate::core) fn object_invalid(review: &Review<'_>, causes: &[Cause]) -> 
 
 /// What a break-glass writer is told.
 pub(in crate::core) fn break_glass_warning(review: &Review<'_>) -> String {
-    let user = quote(&review.user_info.username, LONGEST_USER);
+    let user = quote(&review.user_info.username, MAX_USER_LENGTH);
     format!("break-glass: user {user} writes a Session that HobbyFarm manages; this is on record")
 }

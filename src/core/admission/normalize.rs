@@ -143,7 +143,7 @@ impl Normalizer<'_> {
         let current = self.session.field(field);
         let time = if self.is_missing(&current) {
             default()
-        } else if read_own(&current, self.dialect).is_some_and(Reading::is_right_in_go) {
+        } else if read_in_layout_of(&current, self.dialect).is_some_and(Reading::is_right_in_go) {
             None
         } else {
             certain_instant(&current)
@@ -187,7 +187,7 @@ pub(in crate::core) fn certain_instant(value: &Scalar<'_>) -> Option<Instant> {
 }
 
 /// What a value says in the layout that HobbyFarm reads.
-fn read_own(value: &Scalar<'_>, dialect: Dialect) -> Option<Reading> {
+fn read_in_layout_of(value: &Scalar<'_>, dialect: Dialect) -> Option<Reading> {
     let Scalar::Text(text) = value else { return None };
     Layout::of(dialect).read(text)
 }
@@ -199,7 +199,7 @@ pub fn is_usable(value: &Scalar<'_>, dialect: Dialect) -> bool {
 
 /// The time as HobbyFarm reads it.
 pub(in crate::core) fn usable_instant(value: &Scalar<'_>, dialect: Dialect) -> Option<Instant> {
-    read_own(value, dialect)?.go
+    read_in_layout_of(value, dialect)?.go
 }
 
 /// Whether there is a value here that no known layout reads, or that the dialect's layout cannot hold.

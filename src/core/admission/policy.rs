@@ -84,14 +84,9 @@ impl Policy {
         let changes = write.object.changes_since(old);
         if changes.is_empty() {
             Rule::NoChange
-        } else if changes.are_garbage_collection()
-            && self.settings.housekeepers.iter().any(|known| known.matches(&requester))
-        {
+        } else if changes.are_garbage_collection() && self.is_housekeeper(&requester) {
             Rule::Housekeeping
-        } else if changes.are_finalizers_only()
-            && old.is_being_deleted()
-            && write.object.only_lost_finalizers_since(old)
-        {
+        } else if changes.are_finalizers_only() && is_release(&write.object, old) {
             Rule::Release
         } else if review.is_status() {
             Rule::ManualStatusEdit
@@ -103,6 +98,10 @@ impl Policy {
     fn is_hobbyfarm(&self, requester: &Requester<'_>) -> bool {
         let own = self.settings.own_service_account.iter();
         self.settings.service_accounts.iter().chain(own).any(|account| account.matches(requester))
+    }
+
+    fn is_housekeeper(&self, requester: &Requester<'_>) -> bool {
+        self.settings.housekeepers.iter().any(|known| known.matches(requester))
     }
 
     fn is_break_glass(&self, review: &Review<'_>) -> bool {
@@ -162,6 +161,11 @@ impl Policy {
             decision.deny(Denial { message, causes });
         }
     }
+}
+
+/// Whether finalizers were taken off an object that is being deleted.
+fn is_release(object: &Session<'_>, old: &Session<'_>) -> bool {
+    old.is_being_deleted() && object.only_lost_finalizers_since(old)
 }
 
 impl Rule {

@@ -26,12 +26,11 @@ pub fn status(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect)
 
 /// The invariants of a Session's life that the write breaks; a create can break the order of its times alone.
 pub fn invariants(object: &Session<'_>, old: Option<&Session<'_>>, dialect: Dialect) -> Vec<Cause> {
-    let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
     let is_broken = |rule| match (rule, old) {
         (Rule::EndBeforeStart, _) => puts_end_before_start(object, old, dialect),
         (Rule::StartMoved, Some(old)) => is_start_moved(object, old, dialect),
-        (Rule::Resurrected, Some(old)) => finished(old) == Some(true) && finished(object) == Some(false),
-        (Rule::OwnerChanged, Some(old)) => !old.spec("user").is_empty() && object.spec("user") != old.spec("user"),
+        (Rule::Resurrected, Some(old)) => is_resurrected(object, old),
+        (Rule::OwnerChanged, Some(old)) => is_owner_changed(object, old),
         _ => false,
     };
     let [start, end, finished, owner] =
@@ -63,6 +62,15 @@ fn is_start_moved(object: &Session<'_>, old: &Session<'_>, dialect: Dialect) -> 
         }
         None => true,
     }
+}
+
+fn is_resurrected(object: &Session<'_>, old: &Session<'_>) -> bool {
+    let finished = |session: &Session<'_>| session.field(Field::Finished).as_flag();
+    finished(old) == Some(true) && finished(object) == Some(false)
+}
+
+fn is_owner_changed(object: &Session<'_>, old: &Session<'_>) -> bool {
+    !old.spec("user").is_empty() && object.spec("user") != old.spec("user")
 }
 
 /// How `start_time` and `end_time` stand to each other.

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::core::admission::message::{DenialReasons, LONGEST_USER};
+use crate::core::admission::message::{DenialReasons, MAX_USER_LENGTH};
 use crate::core::admission::review::{GROUP, LONGEST_OBJECT};
 use crate::core::admission::rule::Rule;
 use crate::core::installation::{CONFIGURATION, OPERATIONS, RESOURCES, SCOPE};
@@ -99,7 +99,7 @@ fn message_variables() -> [(&'static str, String); 4] {
     let action = "request.operation == 'CREATE' ? 'create Session' : \
                 variables.subresource == 'status' ? 'edit the status of Session' : 'edit Session'";
     [
-        ("writer", quoted_if_plain("variables.user", LONGEST_USER)),
+        ("writer", quoted_if_plain("variables.user", MAX_USER_LENGTH)),
         ("action", action.to_owned()),
         ("name", name.to_owned()),
         ("target", quoted_if_plain("variables.name", LONGEST_OBJECT)),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::core::settings::Dialect;
 
 /// Where the types of the two dialects differ.
-const TELLING: [&str; 5] = [
+const DIALECT_POINTERS: [&str; 5] = [
     "/properties/status/properties/paused/type",
     "/properties/status/properties/active/type",
     "/properties/status/properties/finished/type",
@@ -16,7 +16,7 @@ const TELLING: [&str; 5] = [
 
 /// The dialect that the `OpenAPI` schema of a Session describes, where it has types.
 pub fn dialect(schema: &Value) -> Option<Dialect> {
-    TELLING.into_iter().find_map(|pointer| match schema.pointer(pointer)?.as_str()? {
+    DIALECT_POINTERS.into_iter().find_map(|pointer| match schema.pointer(pointer)?.as_str()? {
         "boolean" | "array" => Some(Dialect::Gargantua),
         "string" => Some(Dialect::Documented),
         _ => None,

@@ -19,7 +19,7 @@ use crate::metrics::{ClosedLabel, ConnectionMetrics};
 const TOO_MANY_FILES: i32 = 24;
 
 /// Deadlines are looked at no more often than this.
-const SHORTEST_REST: Duration = Duration::from_millis(10);
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// All open connections of one listener.
 pub(in super::super) struct Connections {
@@ -139,7 +139,7 @@ impl Connections {
                     (deadline, _) => next = next.min(deadline),
                 }
             }
-            tokio::time::sleep_until(next.max(now + SHORTEST_REST).into()).await;
+            tokio::time::sleep_until(next.max(now + MIN_CHECK_INTERVAL).into()).await;
         }
     }
 }

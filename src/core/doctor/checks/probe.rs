@@ -15,7 +15,7 @@ use crate::core::requester::Requester;
 use crate::core::settings::{Mode, Settings};
 
 /// Whatever may keep the API server from asking the webhook about a create.
-const ON_THE_WAY: [CheckId; 10] = [
+const PREREQUISITES: [CheckId; 10] = [
     CheckId::ValidatingConfiguration,
     CheckId::Rules,
     CheckId::Selectors,
@@ -89,7 +89,7 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.first_unsound(&[CheckId::Accounts]).filter(|_| namespace_is_missing) {
         return report.skipped(id, because);
     }
-    if let Some(because) = report.first_unsound(&ON_THE_WAY) {
+    if let Some(because) = report.first_unsound(&PREREQUISITES) {
         return report.skipped(id, because);
     }
     let (text, remedy) = if !allowed {

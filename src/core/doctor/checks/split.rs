@@ -46,10 +46,10 @@ pub(super) fn check(facts: &Facts, report: &mut Report) {
         );
     }
     let configured = facts.serve_settings.as_ref().ok().and_then(|settings| users(&settings.policy.service_accounts));
-    report.worst_of(CheckId::Split, SOUND, findings(facts, &entries, configured.as_deref()));
+    report.worst_of(CheckId::Split, SOUND_TEXT, findings(facts, &entries, configured.as_deref()));
 }
 
-const SOUND: &str = "matchConditions tell HobbyFarm's accounts from everybody else";
+const SOUND_TEXT: &str = "matchConditions tell HobbyFarm's accounts from everybody else";
 
 /// The expressions that tell writers apart; that about keep-alives is judged by `match-conditions`.
 fn writer_conditions(entry: &Value) -> Vec<&str> {
