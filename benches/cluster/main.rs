@@ -90,7 +90,7 @@ async fn measure(assets: PathBuf) {
     let mut cluster = Cluster::new(control_plane, port).await;
     let authority = Authority::new("bench");
     let webhook = webhook(&folder, &authority, port).await;
-    let parts = PARTS.map(child);
+    let parts = PARTS.map(support::child);
     let mut writers = Writers::new(&cluster, WRITERS[1]).await;
 
     let mut table = Table::new(&[
@@ -212,20 +212,6 @@ async fn forget(cluster: &Cluster) {
     .await;
     // What the API server measured last is not of a turn without.
     tokio::time::sleep(Duration::from_millis(500)).await;
-}
-
-/// The process of this name that was started here.
-fn child(name: &str) -> u32 {
-    let mine = format!(" {} ", std::process::id());
-    let stat = |path: PathBuf| fs::read_to_string(path.join("stat")).ok();
-    let stats = fs::read_dir("/proc").unwrap().filter_map(|entry| stat(entry.unwrap().path()));
-    let found = stats.into_iter().find_map(|stat| {
-        let (head, rest) = stat.rsplit_once(')')?;
-        let (pid, comm) = head.split_once(" (")?;
-        // Behind the name: state and parent.
-        (comm == name && rest.get(2..)?.starts_with(&mine)).then(|| pid.parse().unwrap())
-    });
-    found.unwrap_or_else(|| panic!("{name} runs"))
 }
 
 async fn turn(

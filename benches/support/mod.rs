@@ -57,6 +57,20 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS
 }
 
+/// The process of this name that was started here.
+pub fn child(name: &str) -> u32 {
+    let mine = format!(" {} ", process::id());
+    let stat = |path: std::path::PathBuf| fs::read_to_string(path.join("stat")).ok();
+    let stats = fs::read_dir("/proc").unwrap().filter_map(|entry| stat(entry.unwrap().path()));
+    let found = stats.into_iter().find_map(|stat| {
+        let (head, rest) = stat.rsplit_once(')')?;
+        let (pid, comm) = head.split_once(" (")?;
+        // Behind the name: state and parent.
+        (comm == name && rest.get(2..)?.starts_with(&mine)).then(|| pid.parse().unwrap())
+    });
+    found.unwrap_or_else(|| panic!("{name} runs"))
+}
+
 /// A recorded request and the path that it came by, ready to be sent.
 pub struct RecordedCall(pub Vec<u8>);
 

@@ -12,14 +12,14 @@ use crate::cluster::client::{ApiServer, ClusterError, ConnectOptions};
 use crate::config::RequestArgs;
 
 /// A request that takes longer than this is told on a terminal.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WAIT_NOTICE_DELAY: Duration = Duration::from_secs(2);
 
 /// All is well.
-pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(super) const GOOD_STYLE: Style = AnsiColor::Green.on_default().bold();
 /// Something is wrong.
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const BAD_STYLE: Style = AnsiColor::Red.on_default().bold();
 /// Something is questionable.
-pub(super) const ODD: Style = AnsiColor::Yellow.on_default().bold();
+pub(super) const ODD_STYLE: Style = AnsiColor::Yellow.on_default().bold();
 
 /// The cluster to look at: [`crate::cluster::client::connect`].
 #[derive(Debug, Clone, Args)]
@@ -46,8 +46,8 @@ pub(super) async fn attempt<T>(server: &ApiServer, work: impl Future<Output = T>
     let waiting = async {
         let mut is_told = false;
         loop {
-            tokio::time::sleep(PATIENCE / 2).await;
-            match server.pending_request().filter(|(_, since)| terminal && *since >= PATIENCE) {
+            tokio::time::sleep(WAIT_NOTICE_DELAY / 2).await;
+            match server.pending_request().filter(|(_, since)| terminal && *since >= WAIT_NOTICE_DELAY) {
                 Some((request, since)) => {
                     is_told = true;
                     // Nothing to be done when the terminal is gone.

@@ -21,7 +21,7 @@ use crate::core::settings::Dialect;
 ///
 /// What the API server says, or that it does not answer.
 pub async fn other_versions(client: &Client) -> kube::Result<Vec<String>> {
-    let group: APIGroup = match client.request(get(&format!("/apis/{GROUP}"))?).await {
+    let group: APIGroup = match client.request(get_request(&format!("/apis/{GROUP}"))?).await {
         Ok(group) => group,
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
         Err(error) => return Err(error),
@@ -40,31 +40,31 @@ pub async fn other_versions(client: &Client) -> kube::Result<Vec<String>> {
 /// authenticated may read it, other than the definition itself.
 pub(super) async fn schema_dialect(client: &Client) -> Option<Dialect> {
     #[derive(Deserialize)]
-    struct Published {
-        components: Option<Components>,
+    struct OpenApiDocument {
+        components: Option<OpenApiComponents>,
         /// Before Kubernetes 1.24, with all other resources.
         definitions: Option<HashMap<String, Box<RawValue>>>,
     }
     #[derive(Deserialize)]
-    struct Components {
+    struct OpenApiComponents {
         schemas: HashMap<String, Box<RawValue>>,
     }
     for path in [format!("/openapi/v3/apis/{GROUP}/{VERSION}"), "/openapi/v2".to_owned()] {
-        let text = match client.request_text(get(&path).ok()?).await {
+        let text = match client.request_text(get_request(&path).ok()?).await {
             Ok(text) => text,
             Err(error) => {
                 tracing::debug!(path, error = describe(&error), "no schema to be read");
                 continue;
             }
         };
-        let Ok(published) = serde_json::from_str::<Published>(&text) else { continue };
-        let schemas = published.components.map(|components| components.schemas).or(published.definitions)?;
+        let Ok(document) = serde_json::from_str::<OpenApiDocument>(&text) else { continue };
+        let schemas = document.components.map(|components| components.schemas).or(document.definitions)?;
         let session = schemas.into_iter().find(|(name, _)| name == "io.hobbyfarm.v1.Session")?.1;
-        return schema::dialect(&serde_json::from_str::<Value>(session.get()).ok()?);
+        return schema::described_dialect(&serde_json::from_str::<Value>(session.get()).ok()?);
     }
     None
 }
 
-fn get(path: &str) -> kube::Result<Request<Vec<u8>>> {
+fn get_request(path: &str) -> kube::Result<Request<Vec<u8>>> {
     Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)
 }

@@ -1,6 +1,6 @@
 //! A line of the log as a JSON object that clusters' collectors file rightly.
 //!
-//! `severity` is what Google's collector reads; `level` is what others do. Facts stand under one key: Elastic's schema has
+//! `severity` is what Google's collector reads; `level` is what others do. Our own fields stand under one key: Elastic's schema has
 //! `user`, `error` and others as objects, and drops a line in which they are texts.
 
 use std::fmt::{self, Write};
@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// The key of all facts.
-pub(super) const FACTS: &str = "session_webhook";
+pub(super) const FIELDS_KEY: &str = "session_webhook";
 
 /// One object a line.
 pub(super) struct Format;
@@ -25,7 +25,7 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut facts = Facts { message: String::new(), others: String::new() };
+        let mut facts = LogFields { message: String::new(), others: String::new() };
         event.record(&mut facts);
         let metadata = event.metadata();
         writer.write_str(r#"{"timestamp":""#)?;
@@ -36,7 +36,7 @@ where
         writer.write_str(r#","target":"#)?;
         write_text(&mut writer, metadata.target())?;
         if !facts.others.is_empty() {
-            write!(writer, r#","{FACTS}":{{{}}}"#, facts.others)?;
+            write!(writer, r#","{FIELDS_KEY}":{{{}}}"#, facts.others)?;
         }
         writer.write_str("}\n")
     }
@@ -66,12 +66,12 @@ fn write_text(out: &mut impl Write, text: &str) -> fmt::Result {
 }
 
 /// The message, and the members of the object of facts.
-struct Facts {
+struct LogFields {
     message: String,
     others: String,
 }
 
-impl Facts {
+impl LogFields {
     fn add(&mut self, field: &Field, value: impl serde::Serialize) {
         let Ok(value) = serde_json::to_string(&value) else { return };
         if !self.others.is_empty() {
@@ -82,7 +82,7 @@ impl Facts {
     }
 }
 
-impl Visit for Facts {
+impl Visit for LogFields {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.add(field, value);
     }

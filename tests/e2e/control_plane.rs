@@ -127,11 +127,16 @@ impl ControlPlane {
     /// Kills the API server and starts it again, with the same data, keys and address. Asked to end, it would wait a minute for those
     /// who watch.
     pub(crate) async fn restart_api_server(&self) {
-        self.api_server.lock().unwrap().take();
+        self.kill_api_server();
         let port = self.address().port();
         let again = start_api_server(&self.assets, &self.folder, &self.etcd_url, port, &self.flags);
         *self.api_server.lock().unwrap() = Some(again);
         self.await_ready().await;
+    }
+
+    /// Kills the API server.
+    pub(crate) fn kill_api_server(&self) {
+        self.api_server.lock().unwrap().take();
     }
 
     /// A client for a member of `system:masters`.

@@ -18,7 +18,7 @@ pub(super) struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     fixes: Option<&'a [Fix]>,
     /// What could not be looked at, so that findings may be missing.
-    not_looked_at: Vec<Gap<'a>>,
+    not_looked_at: Vec<SkippedResource<'a>>,
 }
 
 /// One thing that is wrong.
@@ -35,7 +35,7 @@ pub(super) struct Finding<'a> {
 }
 
 #[derive(Serialize)]
-struct Gap<'a> {
+struct SkippedResource<'a> {
     resource: &'a str,
     reason: &'a str,
 }
@@ -58,7 +58,9 @@ impl<'a> Document<'a> {
             sessions: report.sessions,
             findings: report.found.iter().map(Finding::new).collect(),
             fixes,
-            not_looked_at: gaps.map(|skipped| Gap { resource: skipped.what, reason: &skipped.reason }).collect(),
+            not_looked_at: gaps
+                .map(|skipped| SkippedResource { resource: skipped.what, reason: &skipped.reason })
+                .collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::cli::cluster::{BAD, GOOD, ODD, attempt};
+use crate::cli::cluster::{BAD_STYLE, GOOD_STYLE, ODD_STYLE, attempt};
 use crate::cluster::audit::fix::{FixOutcome, Fixer, candidates, refusal};
 use crate::cluster::client::ApiServer;
 use crate::core::admission::normalize::Edit;
@@ -118,11 +118,11 @@ fn ask(err: &mut impl Write, sessions: usize) -> anyhow::Result<bool> {
 fn write_fix(err: &mut impl Write, fix: &Fix, dry_run: bool) -> std::io::Result<()> {
     let Fix { namespace, name, result, changes, reason } = fix;
     let (style, word) = match (*result, dry_run) {
-        ("mended", true) => (GOOD, "can be mended"),
-        ("refused", _) => (BAD, "refused"),
-        ("needless", _) => (ODD, "needs nothing any more"),
-        ("gone", _) => (ODD, "is there no more"),
-        (result, _) => (GOOD, result),
+        ("mended", true) => (GOOD_STYLE, "can be mended"),
+        ("refused", _) => (BAD_STYLE, "refused"),
+        ("needless", _) => (ODD_STYLE, "needs nothing any more"),
+        ("gone", _) => (ODD_STYLE, "is there no more"),
+        (result, _) => (GOOD_STYLE, result),
     };
     let detail = match reason {
         Some(reason) => format!(": {reason}"),

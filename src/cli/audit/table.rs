@@ -7,7 +7,7 @@ use anstyle::Style;
 
 use super::Finding;
 use super::document::Change;
-use crate::cli::cluster::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD_STYLE, GOOD_STYLE, ODD_STYLE};
 use crate::cluster::audit::Report;
 use crate::core::stored::finding::{SessionFinding, Severity};
 use crate::core::text::{qualified, sanitize_line};
@@ -21,7 +21,7 @@ const HEADINGS: [&str; 5] = ["SEVERITY", "SESSION", "FINDING", "FIELD", "VALUE"]
 pub(super) fn write(out: &mut impl Write, report: &Report) -> Result<()> {
     let sessions = report.sessions;
     if report.found.is_empty() {
-        writeln!(out, "{GOOD}nothing found{GOOD:#} in {sessions} {}", plural(sessions, "Session"))?;
+        writeln!(out, "{GOOD_STYLE}nothing found{GOOD_STYLE:#} in {sessions} {}", plural(sessions, "Session"))?;
         return out.flush();
     }
     let rows: Vec<_> = report.found.iter().map(|found| row(&Finding::new(found))).collect();
@@ -50,7 +50,7 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> Result<()> {
 
 /// One line that `--watch` adds.
 pub(super) fn write_change(out: &mut impl Write, change: &Change<'_>) -> Result<()> {
-    let (sign, style) = if change.what == "gone" { ('-', GOOD) } else { ('+', BAD) };
+    let (sign, style) = if change.what == "gone" { ('-', GOOD_STYLE) } else { ('+', BAD_STYLE) };
     writeln!(out, "{style}{sign}{style:#} {}", row(&change.finding).join("  "))
 }
 
@@ -92,8 +92,8 @@ fn legend(out: &mut impl Write, found: &[SessionFinding]) -> Result<()> {
 
 const fn style(severity: Severity) -> Style {
     match severity {
-        Severity::Error => BAD,
-        Severity::Warning => ODD,
+        Severity::Error => BAD_STYLE,
+        Severity::Warning => ODD_STYLE,
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 use anstyle::Style;
 use serde_json::json;
 
-use crate::cli::cluster::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD_STYLE, GOOD_STYLE, ODD_STYLE};
 use crate::core::doctor::{Check, Status};
 use crate::core::text::sanitize_line;
 
@@ -17,10 +17,10 @@ pub(super) fn text(out: &mut impl Write, checks: &[Check]) -> Result<()> {
     let width = checks.iter().map(|check| check.id.name().len()).max().unwrap_or_default();
     for check in checks {
         let (style, sign) = match check.status {
-            Status::Sound => (GOOD, '✔'),
-            Status::Questionable => (ODD, '!'),
-            Status::Faulty => (BAD, '✘'),
-            Status::Unknown => (BAD, '?'),
+            Status::Sound => (GOOD_STYLE, '✔'),
+            Status::Questionable => (ODD_STYLE, '!'),
+            Status::Faulty => (BAD_STYLE, '✘'),
+            Status::Unknown => (BAD_STYLE, '?'),
             Status::Skipped => (Style::new(), '-'),
         };
         writeln!(out, "{style}{sign}{style:#} {:width$}  {}", check.id.name(), sanitize_line(&check.text, LONGEST))?;

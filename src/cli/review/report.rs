@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 
 use super::Answered;
-use crate::cli::cluster::{BAD, GOOD, ODD};
+use crate::cli::cluster::{BAD_STYLE, GOOD_STYLE, ODD_STYLE};
 use crate::core::admission::decision::Verdict;
 use crate::core::settings::Mode;
 
@@ -17,9 +17,9 @@ const REMOVED: Style = AnsiColor::Red.on_default();
 pub(super) fn write(out: &mut impl Write, answered: &Answered) -> Result<()> {
     let decision = &answered.decision;
     let (style, verdict) = match (&decision.verdict, decision.is_allowed()) {
-        (Verdict::Allow, _) => (GOOD, "allowed"),
-        (Verdict::Deny(_), true) => (ODD, "would be denied, allowed by --mode"),
-        (Verdict::Deny(_), false) => (BAD, "denied"),
+        (Verdict::Allow, _) => (GOOD_STYLE, "allowed"),
+        (Verdict::Deny(_), true) => (ODD_STYLE, "would be denied, allowed by --mode"),
+        (Verdict::Deny(_), false) => (BAD_STYLE, "denied"),
     };
     writeln!(out, "{style}{verdict}{style:#}: {}", answered.subject)?;
     writeln!(out, "  rule {}: {}", decision.rule, decision.rule.description())?;
@@ -31,7 +31,7 @@ pub(super) fn write(out: &mut impl Write, answered: &Answered) -> Result<()> {
         Verdict::Allow => {}
     }
     for warning in &decision.warnings {
-        writeln!(out, "  {ODD}warning{ODD:#}: {warning}")?;
+        writeln!(out, "  {ODD_STYLE}warning{ODD_STYLE:#}: {warning}")?;
     }
     if decision.edits.is_empty() {
         return Ok(());

@@ -27,7 +27,9 @@ fn read_definition(definition: &Value) -> SessionDefinition {
     SessionDefinition {
         versions: served.iter().filter_map(name).collect(),
         status_subresource: served.iter().any(|version| version.pointer("/subresources/status").is_some()),
-        dialect: served.iter().find_map(|version| schema::dialect(version.pointer("/schema/openAPIV3Schema")?)),
+        dialect: served
+            .iter()
+            .find_map(|version| schema::described_dialect(version.pointer("/schema/openAPIV3Schema")?)),
     }
 }
 

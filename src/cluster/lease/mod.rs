@@ -15,13 +15,11 @@ use kube::{Api, Client};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::state::{Candidate, LeaseAction, Record};
+use self::state::{Candidate, LEASE_DURATION, LeaseAction, Record};
 use super::client::{FIELD_MANAGER, describe};
 use super::outage::Outage;
 use super::supervisor::Heartbeat;
 
-/// How long the others wait for a leader that has fallen silent.
-pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// How often those who wait look at the Lease.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for one answer of the API server; more of it and the renewal would come too late.

@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+/// How long the others wait for a leader that has fallen silent.
+pub const LEASE_DURATION: Duration = Duration::from_secs(15);
+
 /// What a Lease says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {

@@ -18,7 +18,7 @@ struct Add<'a> {
 }
 
 /// Room that is made for one of them from the start, bytes.
-const USUAL_OPERATION: usize = 96;
+const TYPICAL_OPERATION_LENGTH: usize = 96;
 
 /// The patch that makes these edits, as JSON; `status_is_missing` where the object to be patched has none, or a `null`.
 ///
@@ -32,7 +32,7 @@ pub(in crate::core) fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> 
     let object = status_is_missing.then(|| add("/status", &empty));
     let operations: Vec<_> =
         object.into_iter().chain(edits.iter().map(|edit| add(edit.field.pointer(), &edit.value))).collect();
-    let mut json = Vec::with_capacity(USUAL_OPERATION * operations.len());
+    let mut json = Vec::with_capacity(TYPICAL_OPERATION_LENGTH * operations.len());
     serde_json::to_writer(&mut json, &operations).expect("serializable");
     json
 }

@@ -84,9 +84,9 @@ impl Policy {
         let changes = write.object.changes_since(old);
         if changes.is_empty() {
             Rule::NoChange
-        } else if changes.are_garbage_collection() && self.is_housekeeper(&requester) {
+        } else if changes.are_finalizers_or_owner_references() && self.is_housekeeper(&requester) {
             Rule::Housekeeping
-        } else if changes.are_finalizers_only() && is_release(&write.object, old) {
+        } else if changes.are_finalizers_only() && is_finalizer_release(&write.object, old) {
             Rule::Release
         } else if review.is_status() {
             Rule::ManualStatusEdit
@@ -164,7 +164,7 @@ impl Policy {
 }
 
 /// Whether finalizers were taken off an object that is being deleted.
-fn is_release(object: &Session<'_>, old: &Session<'_>) -> bool {
+fn is_finalizer_release(object: &Session<'_>, old: &Session<'_>) -> bool {
     old.is_being_deleted() && object.only_lost_finalizers_since(old)
 }
 

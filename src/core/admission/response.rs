@@ -84,10 +84,10 @@ struct Annotations {
 }
 
 /// Room that is made for an answer from the start, bytes.
-const USUAL_ANSWER: usize = 1 << 10;
+const TYPICAL_RESPONSE_LENGTH: usize = 1 << 10;
 
 /// Room that is made for a list of names, bytes.
-const USUAL_LIST: usize = 128;
+const TYPICAL_LIST_LENGTH: usize = 128;
 
 /// The answer to `review` as the API server wants it: an `AdmissionReview` with a `response`, as JSON.
 pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
@@ -117,7 +117,7 @@ pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
 
 #[expect(clippy::expect_used, reason = "strings, lists and maps with string keys always serialize")]
 fn to_json(value: &impl Serialize) -> Vec<u8> {
-    let mut json = Vec::with_capacity(USUAL_ANSWER);
+    let mut json = Vec::with_capacity(TYPICAL_RESPONSE_LENGTH);
     serde_json::to_writer(&mut json, value).expect("serializable");
     json
 }
@@ -156,7 +156,7 @@ fn joined(names: impl Iterator<Item = &'static str>) -> String {
     let mut joined = String::new();
     for name in names {
         if joined.is_empty() {
-            joined.reserve(USUAL_LIST);
+            joined.reserve(TYPICAL_LIST_LENGTH);
         } else {
             joined.push(',');
         }

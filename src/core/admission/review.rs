@@ -153,8 +153,8 @@ pub struct Groups<'a>(#[serde(borrow)] Option<&'a RawValue>);
 impl Groups<'_> {
     /// Whether one of `names` is among the groups; not when they are no list of strings.
     pub fn contain_any(&self, names: &[String]) -> bool {
-        struct Search<'n>(&'n [String]);
-        impl<'de> Visitor<'de> for Search<'_> {
+        struct GroupVisitor<'n>(&'n [String]);
+        impl<'de> Visitor<'de> for GroupVisitor<'_> {
             type Value = bool;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -170,7 +170,7 @@ impl Groups<'_> {
             }
         }
         let Some(groups) = self.0.filter(|_| !names.is_empty()) else { return false };
-        serde_json::Deserializer::from_str(groups.get()).deserialize_seq(Search(names)).unwrap_or(false)
+        serde_json::Deserializer::from_str(groups.get()).deserialize_seq(GroupVisitor(names)).unwrap_or(false)
     }
 }
 

@@ -319,12 +319,12 @@ impl Changes {
     }
 
     /// Whether nothing changed but finalizers or owner references.
-    pub const fn are_garbage_collection(self) -> bool {
+    pub const fn are_finalizers_or_owner_references(self) -> bool {
         !self.other_metadata && !self.beyond_metadata
     }
 
     /// Whether finalizers and nothing else changed.
     pub const fn are_finalizers_only(self) -> bool {
-        self.finalizers && !self.owner_references && self.are_garbage_collection()
+        self.finalizers && !self.owner_references && self.are_finalizers_or_owner_references()
     }
 }

@@ -15,7 +15,7 @@ const DIALECT_POINTERS: [&str; 5] = [
 ];
 
 /// The dialect that the `OpenAPI` schema of a Session describes, where it has types.
-pub fn dialect(schema: &Value) -> Option<Dialect> {
+pub fn described_dialect(schema: &Value) -> Option<Dialect> {
     DIALECT_POINTERS.into_iter().find_map(|pointer| match schema.pointer(pointer)?.as_str()? {
         "boolean" | "array" => Some(Dialect::Gargantua),
         "string" => Some(Dialect::Documented),
@@ -28,7 +28,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::{Value, json};
 
-    use super::dialect;
+    use super::described_dialect;
     use crate::core::settings::Dialect;
 
     #[rstest]
@@ -38,6 +38,6 @@ mod tests {
     #[case::no_types(json!({"properties": {"status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}), None)]
     #[case::no_schema(Value::Null, None)]
     fn types_tell(#[case] schema: Value, #[case] expected: Option<Dialect>) {
-        assert_eq!(dialect(&schema), expected);
+        assert_eq!(described_dialect(&schema), expected);
     }
 }

@@ -153,9 +153,9 @@ impl Parser<'_> {
             }
             // Read with the seconds, as Go does where the layout has no fraction.
             Element::Fraction => {}
-            Element::Offset => self.offset(None)?,
-            Element::OffsetOrZ => self.offset_or_z()?,
-            Element::Zone => self.zone()?,
+            Element::Offset => self.numeric_offset(None)?,
+            Element::OffsetOrZ => self.numeric_offset_or_z()?,
+            Element::Zone => self.zone_abbreviation()?,
         }
         Some(())
     }
@@ -223,7 +223,7 @@ impl Parser<'_> {
     }
 
     /// `±hhmm`, or `±hh:mm` with a separator. Like Go, 24 hours and 60 minutes pass.
-    fn offset(&mut self, separator: Option<u8>) -> Option<()> {
+    fn numeric_offset(&mut self, separator: Option<u8>) -> Option<()> {
         let east = match self.take(1)? {
             b"+" => 1,
             b"-" => -1,
@@ -238,16 +238,16 @@ impl Parser<'_> {
         Some(())
     }
 
-    fn offset_or_z(&mut self) -> Option<()> {
+    fn numeric_offset_or_z(&mut self) -> Option<()> {
         if let Some(rest) = self.rest.strip_prefix(b"Z") {
             self.rest = rest;
             self.fields.utc = true;
             return Some(());
         }
-        self.offset(Some(b':'))
+        self.numeric_offset(Some(b':'))
     }
 
-    fn zone(&mut self) -> Option<()> {
+    fn zone_abbreviation(&mut self) -> Option<()> {
         if let Some(rest) = self.rest.strip_prefix(b"UTC") {
             self.rest = rest;
             self.fields.utc = true;

@@ -23,9 +23,8 @@ pub(super) fn abbreviation(value: &[u8]) -> Option<(Zone, &[u8])> {
     let (zone, rest) = value.split_at_checked(length.or_else(|| numeric_length(value))?)?;
     let zone = match zone.first()? {
         b'G' if zone.starts_with(b"GMT") => Zone::Greenwich,
-        b'+' | b'-' => {
-            offset(zone).map_or(Zone::Unknown, |seconds| Zone::Offset { seconds, is_read_by_go: length.is_some() })
-        }
+        b'+' | b'-' => seconds_of_numeric_zone(zone)
+            .map_or(Zone::Unknown, |seconds| Zone::Offset { seconds, is_read_by_go: length.is_some() }),
         _ => Zone::Unknown,
     };
     Some((zone, rest))
@@ -34,11 +33,11 @@ pub(super) fn abbreviation(value: &[u8]) -> Option<(Zone, &[u8])> {
 /// `±hhmm`, which Go reads only up to `±0023`.
 fn numeric_length(value: &[u8]) -> Option<usize> {
     let digits = value.get(1..)?.iter().take_while(|b| b.is_ascii_digit()).count();
-    (digits == 4 && offset(value.get(..5)?).is_some()).then_some(5)
+    (digits == 4 && seconds_of_numeric_zone(value.get(..5)?).is_some()).then_some(5)
 }
 
 /// The seconds of `±hh` or `±hhmm`.
-fn offset(zone: &[u8]) -> Option<i64> {
+fn seconds_of_numeric_zone(zone: &[u8]) -> Option<i64> {
     let east = match zone.first()? {
         b'+' => 1,
         b'-' => -1,
