@@ -100,7 +100,8 @@ pub fn unknown_variables(command: &Command, variables: &[String]) -> Vec<String>
         .flat_map(Command::get_arguments)
         .filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned))
         .collect();
-    let is_unknown = |name: &&String| name.starts_with(PREFIX) && !known.contains(name) && !is_of_a_service(name);
+    let is_unknown =
+        |name: &&String| name.starts_with(PREFIX) && !known.contains(name) && !is_injected_for_a_service(name);
     let warning = |name: &String| {
         let hint = file::closest(name, &known).map(|known| format!(", did you mean {known}?")).unwrap_or_default();
         format!("environment variable {name} is no option{hint}")
@@ -110,7 +111,7 @@ pub fn unknown_variables(command: &Command, variables: &[String]) -> Vec<String>
 
 /// Kubernetes tells each pod of the Services of its namespace: a Service `session-webhook` makes `SESSION_WEBHOOK_PORT`,
 /// `SESSION_WEBHOOK_SERVICE_HOST`, `SESSION_WEBHOOK_PORT_443_TCP_ADDR` and others.
-fn is_of_a_service(name: &str) -> bool {
+fn is_injected_for_a_service(name: &str) -> bool {
     let rest = name.strip_prefix("SESSION_WEBHOOK").unwrap_or(name);
     let is_port = |at: usize| {
         let rest = rest.get(at + "_PORT".len()..).unwrap_or_default();

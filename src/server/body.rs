@@ -53,7 +53,7 @@ impl InFlightPermit {
             return false;
         }
         self.amount += more;
-        self.budget.gauge.inc_by(signed(more));
+        self.budget.gauge.inc_by(to_i64(more));
         true
     }
 }
@@ -61,11 +61,11 @@ impl InFlightPermit {
 impl Drop for InFlightPermit {
     fn drop(&mut self) {
         self.budget.taken.fetch_sub(self.amount, Ordering::AcqRel);
-        self.budget.gauge.dec_by(signed(self.amount));
+        self.budget.gauge.dec_by(to_i64(self.amount));
     }
 }
 
-fn signed(amount: usize) -> i64 {
+fn to_i64(amount: usize) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 

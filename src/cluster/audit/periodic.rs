@@ -114,9 +114,9 @@ impl PeriodicAudit {
     fn report(&self, report: Report, told: &mut Vec<SkippedResource>) {
         for (finding, count) in report.by_kind() {
             let labels = FindingLabels { finding, severity: finding.severity().name() };
-            self.metrics.audit_findings.get_or_create(&labels).set(number(count));
+            self.metrics.audit_findings.get_or_create(&labels).set(gauge_value(count));
         }
-        self.metrics.audit_sessions.set(number(report.sessions));
+        self.metrics.audit_sessions.set(gauge_value(report.sessions));
         self.metrics.audit_ended.set((self.clock)().as_second());
         let may_hide_findings = |skipped: &&SkippedResource| skipped.may_hide_findings && !told.contains(skipped);
         for skipped in report.skipped.iter().filter(may_hide_findings) {
@@ -127,6 +127,6 @@ impl PeriodicAudit {
     }
 }
 
-fn number(count: impl TryInto<i64>) -> i64 {
+fn gauge_value(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }

@@ -196,10 +196,12 @@ impl Backfill {
     ) -> anyhow::Result<bool> {
         match event {
             Ok(Event::Apply(session) | Event::InitApply(session)) => match repairer.delay_until_due(&session) {
-                Some(delay) => queue.enqueue(SessionKey::of(&session), session.uid().unwrap_or_default(), delay),
-                None => queue.remove(&SessionKey::of(&session)),
+                Some(delay) => {
+                    queue.enqueue(SessionKey::of_session(&session), session.uid().unwrap_or_default(), delay);
+                }
+                None => queue.remove(&SessionKey::of_session(&session)),
             },
-            Ok(Event::Delete(session)) => queue.remove(&SessionKey::of(&session)),
+            Ok(Event::Delete(session)) => queue.remove(&SessionKey::of_session(&session)),
             Ok(Event::Init | Event::InitDone) => outage.succeeded(),
             Err(error) => {
                 let cause = cause(error);
@@ -265,7 +267,7 @@ fn cause(error: watcher::Error) -> Option<kube::Error> {
 }
 
 impl SessionKey {
-    fn of(session: &StoredSession) -> Self {
+    fn of_session(session: &StoredSession) -> Self {
         Self { namespace: session.namespace().unwrap_or_default(), name: session.name_any() }
     }
 }

@@ -77,7 +77,7 @@ impl<'a> Repairer<'a> {
     /// When to look at this Session again; nothing where all is well.
     pub(super) fn delay_until_due(&self, session: &StoredSession) -> Option<Duration> {
         let plan = self.planner.plan(&Session::read(session.raw()).ok()?);
-        let is_new = || !plan.edits.is_empty() || !self.reported().contains(&SessionKey::of(session));
+        let is_new = || !plan.edits.is_empty() || !self.reported().contains(&SessionKey::of_session(session));
         (plan != RepairPlan::default() && is_new()).then(|| self.time_until_old_enough(session))
     }
 

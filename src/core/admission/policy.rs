@@ -74,8 +74,7 @@ impl Policy {
     fn decide_writer(&self, review: &Review<'_>, write: &SessionWrite<'_, '_>) -> Rule {
         let requester = Requester::parse(&review.user_info.username);
         if self.is_hobbyfarm(&requester) {
-            let impersonated = review.user_info.uid.is_empty() && self.settings.impersonation == Impersonation::Deny;
-            return if impersonated { Rule::Impersonation } else { Rule::HobbyFarm };
+            return if self.is_impersonation(review) { Rule::Impersonation } else { Rule::HobbyFarm };
         }
         if self.is_break_glass(review) {
             return Rule::BreakGlass;
@@ -98,6 +97,11 @@ impl Policy {
     fn is_hobbyfarm(&self, requester: &Requester<'_>) -> bool {
         let own = self.settings.own_service_account.iter();
         self.settings.service_accounts.iter().chain(own).any(|account| account.matches(requester))
+    }
+
+    /// Whether the name of an account comes without the uid that a token of it brings, and that is refused.
+    fn is_impersonation(&self, review: &Review<'_>) -> bool {
+        review.user_info.uid.is_empty() && self.settings.impersonation == Impersonation::Deny
     }
 
     fn is_housekeeper(&self, requester: &Requester<'_>) -> bool {

@@ -75,7 +75,7 @@ fn is_owner_changed(object: &Session<'_>, old: &Session<'_>) -> bool {
 
 /// How `start_time` and `end_time` stand to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pair {
+enum TimePair {
     /// One of them is missing or no time.
     Incomplete,
     /// The zone of one of them tells no offset.
@@ -86,17 +86,17 @@ enum Pair {
     Unsound,
 }
 
-fn pair(session: &Session<'_>, dialect: Dialect) -> Pair {
+fn time_pair(session: &Session<'_>, dialect: Dialect) -> TimePair {
     let read = |field| read_time(&session.field(field));
-    let (Some(start), Some(end)) = (read(Field::StartTime), read(Field::EndTime)) else { return Pair::Incomplete };
-    let (Some(start), Some(end)) = (start.certain, end.certain) else { return Pair::Uncertain };
+    let (Some(start), Some(end)) = (read(Field::StartTime), read(Field::EndTime)) else { return TimePair::Incomplete };
+    let (Some(start), Some(end)) = (start.certain, end.certain) else { return TimePair::Uncertain };
     let is_before = to_stored_precision(end, dialect) < to_stored_precision(start, dialect);
-    if is_before { Pair::Unsound } else { Pair::Sound }
+    if is_before { TimePair::Unsound } else { TimePair::Sound }
 }
 
 /// Whether a Session ends before it starts, for certain.
 pub fn is_end_before_start(session: &Session<'_>, dialect: Dialect) -> bool {
-    pair(session, dialect) == Pair::Unsound
+    time_pair(session, dialect) == TimePair::Unsound
 }
 
 /// Whether it does so by this very write: HobbyFarm never reads the start, and must be able to end a Session whose times
@@ -107,7 +107,7 @@ fn puts_end_before_start(object: &Session<'_>, old: Option<&Session<'_>>, dialec
     };
     !old.is_some_and(is_same)
         && is_end_before_start(object, dialect)
-        && old.is_none_or(|old| matches!(pair(old, dialect), Pair::Incomplete | Pair::Sound))
+        && old.is_none_or(|old| matches!(time_pair(old, dialect), TimePair::Incomplete | TimePair::Sound))
 }
 
 fn bad_flag(field: Field, value: &Scalar<'_>) -> Option<Cause> {

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::certificate_facts::{CaBundle, CertificateInfo, ClockReading, PresentedCertificate, ServedCertificate};
-use super::client_config::{InstallationNames, WebhookTarget, webhook_target};
 use super::entries::entries_of;
 use super::observation::{Observation, Unobservable};
+use super::webhook_target::{InstallationNames, WebhookTarget, webhook_target};
 use crate::core::installation::{ConfigurationKind, SERVICE};
 use crate::core::settings::{Dialect, Settings};
 

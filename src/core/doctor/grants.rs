@@ -61,7 +61,7 @@ impl Grant {
     }
 
     /// Each group, resource and verb.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+    pub(super) fn group_resource_verb_triples(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.groups.iter().flat_map(move |group| {
             self.resources.iter().flat_map(move |resource| {
                 self.verbs.iter().map(move |verb| (group.as_str(), resource.as_str(), verb.as_str()))
@@ -111,10 +111,10 @@ fn grants(rbac: &Rbac, binding: &Value, namespace: Option<&str>) -> Vec<Grant> {
     };
     let rules = candidates.iter().find(is_it).map(|role| list(role, "rules")).unwrap_or_default();
     let grant = |rule: &Value| Grant {
-        groups: words(rule, "apiGroups"),
-        resources: words(rule, "resources"),
-        verbs: words(rule, "verbs"),
-        names: words(rule, "resourceNames"),
+        groups: strings_in(rule, "apiGroups"),
+        resources: strings_in(rule, "resources"),
+        verbs: strings_in(rule, "verbs"),
+        names: strings_in(rule, "resourceNames"),
         namespace: namespace.map(str::to_owned),
         role: format!("{kind} {name}"),
     };
@@ -139,6 +139,6 @@ fn list<'a>(object: &'a Value, key: &str) -> Vec<&'a Value> {
     object.get(key).and_then(Value::as_array).into_iter().flatten().collect()
 }
 
-fn words(rule: &Value, key: &str) -> Vec<String> {
+fn strings_in(rule: &Value, key: &str) -> Vec<String> {
     list(rule, key).into_iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -26,7 +26,7 @@
 //! | `check` | [`CheckId`], [`Status`], [`Check`]: what is printed |
 //! | `observation` | [`Observation`], [`Unobservable`]: what reading an object came to |
 //! | `facts` | [`Facts`] and the plain data in it; `certificate_facts`: certificates and the servers that present them |
-//! | `client_config` | [`ClientConfig`] of an entry, [`WebhookTarget`]: the Service or URL that is called |
+//! | `webhook_target` | [`ClientConfig`] of an entry, [`WebhookTarget`]: the Service or URL that is called |
 //! | `pod_settings` | [`PodSettings`]: arguments, variables and files that a Deployment gives its pods |
 //! | `entries`, `match_conditions` | helpers to read the entries of a webhook configuration |
 //! | `grants` | RBAC, read as who may do what where |
@@ -43,7 +43,6 @@
 mod certificate_facts;
 mod check;
 mod checks;
-mod client_config;
 mod entries;
 mod facts;
 mod grants;
@@ -51,16 +50,17 @@ mod match_conditions;
 mod observation;
 mod pod_settings;
 mod report;
+mod webhook_target;
 
 pub use self::certificate_facts::{
     CaBundle, CaBundleContent, CertificateInfo, ClockReading, PresentedCertificate, ServedCertificate,
 };
 pub use self::check::{Check, CheckId, Status};
 pub use self::checks::{probe_object, run_checks};
-pub use self::client_config::{ClientConfig, InstallationNames, WebhookTarget, webhook_target};
 pub use self::facts::{
     CertificateSource, Endpoint, Facts, HobbyFarmAccount, ProbeResult, Rbac, ServeSettings, SessionDefinition,
     SettingsUnknown, WriteRights,
 };
 pub use self::observation::{Observation, Unobservable};
 pub use self::pod_settings::{PodSettings, pod_settings};
+pub use self::webhook_target::{ClientConfig, InstallationNames, WebhookTarget, webhook_target};

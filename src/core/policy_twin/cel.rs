@@ -43,14 +43,14 @@ pub fn variables(settings: &Settings) -> Vec<Variable> {
         ("uid", "has(request.userInfo.uid) ? request.userInfo.uid : ''".to_owned()),
         ("groups", "has(request.userInfo.groups) ? request.userInfo.groups : []".to_owned()),
         ("subresource", "has(request.subResource) ? request.subResource : ''".to_owned()),
-        ("guarded", guarded()),
+        ("guarded", guarded_expression()),
         ("hobbyFarm", accounts(settings.service_accounts.iter().chain(&settings.own_service_account))),
         ("impersonation", impersonation(settings.impersonation).to_owned()),
         ("breakGlass", break_glass(settings)),
         ("housekeeper", housekeeper(&settings.housekeepers)),
     ];
-    let what = CHANGE.map(|(name, expression)| (name, expression.to_owned()));
-    let all = who.into_iter().chain(what).chain([("rule", RULE.to_owned())]);
+    let what = CHANGE_VARIABLES.map(|(name, expression)| (name, expression.to_owned()));
+    let all = who.into_iter().chain(what).chain([("rule", RULE_EXPRESSION.to_owned())]);
     all.map(|(name, expression)| Variable { name, expression }).collect()
 }
 
@@ -60,7 +60,7 @@ pub fn validations() -> [Validation; 4] {
 }
 
 /// What the request does. `null` counts as absent, for a whole part and for an entry of the metadata.
-const CHANGE: [(&str, &str); 8] = [
+const CHANGE_VARIABLES: [(&str, &str); 8] = [
     ("update", "variables.guarded && request.operation == 'UPDATE'"),
     ("new", "variables.update ? dyn(object) : dyn({'metadata': {}})"),
     ("old", "variables.update ? dyn(oldObject) : dyn({'metadata': {}})"),
@@ -90,7 +90,7 @@ const CHANGE: [(&str, &str); 8] = [
 ];
 
 /// The first rule that holds.
-const RULE: &str = "\
+const RULE_EXPRESSION: &str = "\
     !variables.guarded ? 'NotGuarded' : \
     variables.hobbyFarm ? (variables.impersonation ? 'Impersonation' : 'HobbyFarm') : \
     variables.breakGlass ? 'BreakGlass' : \
@@ -104,7 +104,7 @@ const RULE: &str = "\
     variables.oldFinalizers.exists(finalizer, !(finalizer in variables.finalizers)) ? 'Release' : \
     variables.subresource == 'status' ? 'ManualStatusEdit' : 'ManualEdit'";
 
-fn guarded() -> String {
+fn guarded_expression() -> String {
     format!(
         "request.operation in ['CREATE', 'UPDATE'] && request.resource.group == {} && request.resource.resource == {} && \
          variables.subresource in ['', {}]",

@@ -2,9 +2,9 @@
 
 use crate::core::doctor::certificate_facts::{CaBundle, CaBundleContent, CertificateInfo};
 use crate::core::doctor::check::CheckId;
-use crate::core::doctor::client_config::WebhookTarget;
 use crate::core::doctor::facts::{CertificateSource, Facts, ServeSettings};
 use crate::core::doctor::report::{Finding, Report};
+use crate::core::doctor::webhook_target::WebhookTarget;
 use crate::core::installation::ConfigurationKind;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {

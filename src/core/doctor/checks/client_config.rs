@@ -1,10 +1,10 @@
 //! `client-config`: the entries call one server, by the right paths.
 
 use crate::core::doctor::check::CheckId;
-use crate::core::doctor::client_config::ClientConfig;
 use crate::core::doctor::entries::entry_name;
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::report::{Finding, Report};
+use crate::core::doctor::webhook_target::ClientConfig;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let Some(because) = report.no_entries(facts) {

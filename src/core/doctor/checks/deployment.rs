@@ -1,10 +1,10 @@
 //! `deployment`: what runs behind the Service, and the settings that it gives its pods.
 
 use crate::core::doctor::check::CheckId;
-use crate::core::doctor::client_config::WebhookTarget;
 use crate::core::doctor::facts::{Facts, ServeSettings, SettingsUnknown};
 use crate::core::doctor::observation::Observation;
 use crate::core::doctor::report::{Finding, Report};
+use crate::core::doctor::webhook_target::WebhookTarget;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     if let WebhookTarget::Service { .. } = facts.target()

@@ -1,11 +1,11 @@
 //! `endpoints`: replicas behind the Service are ready.
 
 use crate::core::doctor::check::CheckId;
-use crate::core::doctor::client_config::WebhookTarget;
 use crate::core::doctor::entries::string_at;
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::observation::Observation;
 use crate::core::doctor::report::{Finding, Report};
+use crate::core::doctor::webhook_target::WebhookTarget;
 use crate::core::installation::REPLICAS;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {

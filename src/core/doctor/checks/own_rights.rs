@@ -83,7 +83,7 @@ fn needed(facts: &Facts, settings: &ServeSettings) -> Vec<Needed> {
 
 /// Whether each part of a grant is among what is needed.
 fn is_needed(grant: &Grant, needed: &[Needed]) -> bool {
-    grant.parts().all(|(group, resource, verb)| {
+    grant.group_resource_verb_triples().all(|(group, resource, verb)| {
         needed.iter().any(|(right, name, namespace)| {
             right.group == group
                 && right.resources.contains(&resource)

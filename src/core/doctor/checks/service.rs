@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::core::doctor::check::CheckId;
-use crate::core::doctor::client_config::WebhookTarget;
 use crate::core::doctor::entries::string_at;
 use crate::core::doctor::facts::Facts;
 use crate::core::doctor::observation::Observation;
 use crate::core::doctor::report::Report;
+use crate::core::doctor::webhook_target::WebhookTarget;
 
 pub(super) fn check(facts: &Facts, report: &mut Report) {
     let target = facts.target();
