@@ -14,6 +14,7 @@ mod keep_alives;
 mod manual;
 mod modes;
 mod no_answer;
+mod odd_pairs;
 mod outage;
 mod people_with_kubectl;
 mod policy;
@@ -87,6 +88,8 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     backfill::a_time_that_nobody_can_read_is_replaced_and_told_of,
     backfill::a_session_that_is_being_deleted_is_left_alone,
     backfill::a_write_that_comes_in_between_is_never_overwritten,
+    odd_pairs::audit_tells_of_them_and_mends_those_whose_end_cannot_be_used,
+    odd_pairs::the_backfill_mends_those_whose_end_cannot_be_used,
     audit::each_planted_fault_is_found_and_nothing_else,
 ];
 
