@@ -144,6 +144,7 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     doctor_certificates::a_clock_that_is_wrong_is_named,
     doctor_certificates::a_secret_that_holds_another_certificate_is_named,
     doctor::a_missing_definition_is_named,
+    doctor::another_version_that_is_served_is_told_of,
     doctor_rights::accounts_that_may_not_write_are_named,
     doctor_rights::an_account_that_may_write_status_alone_is_named,
     doctor_rights::an_account_that_does_not_exist_is_told_of,
