@@ -233,6 +233,9 @@ fn what_follows_from_a_fault_is_not_told_as_another(
 #[case::one_replica(|f: &mut Facts| if let Observation::Found(e) = &mut f.endpoints { e.truncate(1) }, CheckId::Endpoints)]
 #[case::ends_soon(|f: &mut Facts| { for s in &mut f.served { s.presented.as_mut().unwrap().certificate.not_after = day(3) } f.secret = Observation::Found(Some(presented_certificate(f))) }, CheckId::ServedCertificate)]
 #[case::no_backfill(|f: &mut Facts| { serve_settings(f).backfill = None; f.rbac = Observation::Found(session_webhook::core::doctor::Rbac::default()) }, CheckId::Definition)]
+#[case::another_version(|f: &mut Facts| serve_versions(f, &["v1", "v4alpha1"]), CheckId::Definition)]
+#[case::another_version_and_no_backfill(|f: &mut Facts| { serve_versions(f, &["v1", "v4alpha1"]); serve_settings(f).backfill = None; f.rbac = Observation::Found(session_webhook::core::doctor::Rbac::default()) }, CheckId::Definition)]
+#[case::another_version_alone(|f: &mut Facts| serve_versions(f, &["v4alpha1"]), CheckId::Definition)]
 #[case::one_account_is_missing(|f: &mut Facts| if let Observation::Found(a) = &mut f.accounts { a[2].rights = None }, CheckId::Accounts)]
 #[case::another_user(|f: &mut Facts| bind(f, writer_role(), &json!({"kind": "User", "name": "bob"})), CheckId::OtherWriters)]
 #[case::a_group(|f: &mut Facts| bind(f, writer_role(), &json!({"kind": "Group", "name": "developers"})), CheckId::OtherWriters)]
@@ -253,6 +256,32 @@ fn what_is_a_choice_or_a_hint_is_worth_a_thought_and_no_fault(#[case] inject: In
     assert_eq!(with_status(&checks, Status::Questionable), [id], "{checks:#?}");
     assert_eq!(with_status(&checks, Status::Faulty), [], "{checks:#?}");
     assert_eq!(with_status(&checks, Status::Unknown), [], "{checks:#?}");
+}
+
+fn serve_versions(facts: &mut Facts, versions: &[&str]) {
+    let Observation::Found(definition) = &mut facts.definition else { panic!("{:?}", facts.definition) };
+    definition.versions = versions.iter().map(ToString::to_string).collect();
+}
+
+#[rstest]
+#[case(&["v1", "v4alpha1"], "sessions are served as v4alpha1 besides v1: the backfill and audit --fix write nothing")]
+#[case(&["v1beta1", "v1", "v2"], "sessions are served as v1beta1, v2 besides v1: the backfill and audit --fix write nothing")]
+#[case(&["v4alpha1"], "sessions are served as v4alpha1 and not as v1: the backfill and audit --fix write nothing")]
+fn other_versions_are_named_and_what_follows(#[case] versions: &[&str], #[case] expected: &str) {
+    let mut facts = sound();
+    serve_versions(&mut facts, versions);
+    // That helps nobody then, and is not asked for.
+    serve_settings(&mut facts).backfill = None;
+    let definition = check(&facts, CheckId::Definition);
+    assert!(definition.text.starts_with(expected) && !definition.text.contains(';'), "{definition:?}");
+    assert!(definition.remedy.unwrap().contains(&format!("served: false for {}", versions_besides_v1(versions))));
+    assert!(!definition.text.contains("status subresource"), "{}", definition.text);
+    serve_versions(&mut facts, &["v1"]);
+    assert!(!check(&facts, CheckId::Definition).text.contains("served as"));
+}
+
+fn versions_besides_v1(versions: &[&str]) -> String {
+    versions.iter().copied().filter(|version| *version != "v1").collect::<Vec<_>>().join(", ")
 }
 
 fn without_conditions(facts: &mut Facts) {

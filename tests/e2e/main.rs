@@ -15,6 +15,7 @@
               shares modules with these"
 )]
 
+mod auditing;
 mod backfilling;
 mod control_plane;
 mod diagnosis;

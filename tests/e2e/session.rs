@@ -6,6 +6,7 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::{Map, Value, json};
+use session_webhook::core::settings;
 
 use crate::writer::HOBBYFARM;
 
@@ -14,6 +15,16 @@ use crate::writer::HOBBYFARM;
 pub(crate) enum Dialect {
     Documented,
     Gargantua,
+}
+
+impl Dialect {
+    /// The same for the program.
+    pub(crate) const fn as_configured(self) -> settings::Dialect {
+        match self {
+            Self::Documented => settings::Dialect::Documented,
+            Self::Gargantua => settings::Dialect::Gargantua,
+        }
+    }
 }
 
 /// One form of HobbyFarm's resource.

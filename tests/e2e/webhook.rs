@@ -83,13 +83,19 @@ impl Webhook {
         self.authority.pem()
     }
 
-    /// How many reviews it decided, by the path that they came by.
+    /// How many reviews it decided since its start, by the path that they came by.
     pub(crate) async fn reviews(&self, webhook: &str) -> u64 {
+        self.reviews_with(&[("webhook", webhook)]).await
+    }
+
+    /// How many reviews with these labels it decided since its start.
+    pub(crate) async fn reviews_with(&self, labels: &[(&str, &str)]) -> u64 {
         let url = format!("http://{}/metrics", self.ops);
         let text = reqwest::get(url).await.unwrap().text().await.unwrap();
-        let label = format!("webhook=\"{webhook}\"");
+        let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
         text.lines()
-            .filter(|line| line.starts_with("session_webhook_reviews_total{") && line.contains(&label))
+            .filter(|line| line.starts_with("session_webhook_reviews_total{"))
+            .filter(|line| labels.iter().all(|label| line.contains(label)))
             .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
             .sum()
     }

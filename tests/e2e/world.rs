@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kube::config::AuthInfo;
 use serde_json::{Value, json};
+use session_webhook::cluster::sessions::Sessions;
 use tokio::sync::Mutex;
 
 use crate::control_plane::ControlPlane;
@@ -151,6 +152,7 @@ impl World {
         .await;
         self.form = form;
         await_form(&self.hobbyfarm, form).await;
+        await_schema(&self.hobbyfarm, form).await;
     }
 
     /// Waits until the API server serves HobbyFarm's definition.
@@ -198,6 +200,16 @@ async fn await_form(hobbyfarm: &Writer, form: Form) {
         let reply = hobbyfarm.sends(&probe).await;
         let keeps_status = reply.body.get("status").is_some();
         (reply.code == 201 && keeps_status != form.status_subresource).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the API server publishes the schema of this form. Kubernetes 1.20 does so some seconds after it goes by it:
+/// until then `audit` and the backfill would take the dialect for that of the form before.
+async fn await_schema(reader: &Writer, form: Form) {
+    eventually(&format!("the API server publishes: {form}"), IN_FORCE, async || {
+        let published = Sessions::discover(&reader.client).await.unwrap().and_then(|sessions| sessions.dialect);
+        (published == Some(form.dialect.as_configured())).then_some(())
     })
     .await;
 }

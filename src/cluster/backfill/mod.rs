@@ -93,7 +93,11 @@ impl Backfill {
             let mut leadership = self.leadership.clone();
             let ended = tokio::select! {
                 ended = self.run_as_leader(&heartbeat, &mut outage) => ended,
-                () = leadership_lost(&mut leadership) => Ok(()),
+                () = leadership_lost(&mut leadership) => {
+                    // Whether anything is written is from now on for another replica to tell.
+                    self.metrics.backfill_suspended.set(0);
+                    Ok(())
+                }
                 () = stop.cancelled() => break,
             };
             self.metrics.backfill_leading.set(0);
@@ -112,6 +116,7 @@ impl Backfill {
         }
         heartbeat.set_idle();
         self.metrics.backfill_leading.set(0);
+        self.metrics.backfill_suspended.set(0);
     }
 
     /// Watches and repairs for as long as there are Sessions to be watched; returns when the list is to be read anew.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::auditing::{audit, audit_command};
 use crate::backfilling::{Replica, plant, prepare};
 use crate::install::NAMESPACE;
 use crate::process::eventually;
@@ -25,39 +26,6 @@ const MANY: usize = 10_000;
 const PLANTED: usize = 45;
 /// Writes under way at once.
 const WRITERS: usize = 32;
-
-/// What one run of the program came to.
-struct Audited {
-    code: i32,
-    report: Value,
-    stderr: String,
-}
-
-fn command(world: &World, user: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
-    let kubeconfig = world.folder().join(format!("{user}.kubeconfig"));
-    command.env_clear().env("KUBECONFIG", kubeconfig).args(["audit", "--backfill-after", "0s"]).args(arguments);
-    command.stdin(Stdio::null());
-    command
-}
-
-/// As the admin, whom RBAC lets read everything; blocks no other task for long.
-async fn audit(world: &World, user: &str, arguments: &[&str]) -> Audited {
-    let mut command = command(world, user, &[&["--output", "json"], arguments].concat());
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-    Audited { code: output.status.code().unwrap(), report, stderr }
-}
-
-impl Audited {
-    /// Session, kind and field of each finding.
-    fn findings(&self) -> BTreeSet<[String; 3]> {
-        let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
-        let findings = self.report["findings"].as_array().unwrap_or_else(|| panic!("{}", self.stderr));
-        findings.iter().map(|finding| ["name", "kind", "field"].map(|key| text(finding, key))).collect()
-    }
-}
 
 /// Sound Sessions: some run, each of another user, the others are over.
 fn sound(world: &World, number: usize) -> Value {
@@ -249,7 +217,7 @@ pub(super) async fn people_are_told_what_a_finding_means_and_how_to_mend_it(worl
     furnish(world).await;
     let planted: Vec<_> = faults(world).into_iter().map(|(session, ..)| session).take(4).collect();
     plant(world, &planted).await;
-    let mut command = command(world, "admin", &[]);
+    let mut command = audit_command(world, "admin", &[]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let table = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = table.lines().collect();
@@ -357,7 +325,7 @@ pub(super) async fn one_replica_tells_the_findings_as_metrics(world: &World) {
 pub(super) async fn what_appears_and_what_goes_is_told_while_it_watches(world: &World) {
     clear(world).await;
     furnish(world).await;
-    let mut command = command(world, "admin", &["--watch", "--audit-interval", "100ms", "--output", "json"]);
+    let mut command = audit_command(world, "admin", &["--watch", "--audit-interval", "100ms", "--output", "json"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();

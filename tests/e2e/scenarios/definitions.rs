@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::backfilling::{Replica, plant, prepare};
-use crate::install::CRDS;
+use crate::install::{CRDS, NAMESPACE};
 use crate::process::eventually;
 use crate::session::Form;
 use crate::verbs::{accepts, goes, rejects};
@@ -21,7 +21,7 @@ const V4: &str = "/apis/hobbyfarm.io/v4alpha1/namespaces/hobbyfarm-system/sessio
 /// Sessions that belong to no namespace.
 const CLUSTER: &str = "/apis/hobbyfarm.io/v1/sessions";
 
-fn version_4() -> Value {
+pub(super) fn version_4() -> Value {
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     json!({
         "name": "v4alpha1", "served": true, "storage": false, "subresources": {"status": {}},
@@ -143,6 +143,15 @@ pub(super) async fn a_definition_without_v1_is_no_error(world: &World) {
     let (code, _, stderr) = audit(world, &[]).await;
     assert!(code == 0 && stderr.contains("v4alpha1 alone"), "{code}: {stderr}");
     assert!(!replica.process.output().contains("\"ERROR\""), "{}", replica.process.output());
+    // One that no longer leads leaves it to the next one to tell.
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/session-webhook-backfill");
+    let taken = json!({"spec": {"holderIdentity": "another"}});
+    accepts(&world.admin, Request::patch(lease, "application/merge-patch+json", taken)).await;
+    eventually("it tells so no more", PATIENCE, async || {
+        (replica.metric("backfill_suspended").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(replica.metric("backfill_leading").await, 0);
     replace_definition(world, world.form.crd()).await;
     world.await_definition().await;
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
+use super::definitions::version_4;
 use super::doctor_entries::each;
 use crate::diagnosis::doctor_for;
 use crate::doctoring::{HOST, MUTATING, VALIDATING, installed, own, rbac, secret};
@@ -54,6 +55,20 @@ pub(super) async fn a_missing_definition_is_named(world: &World) {
     installed(world, async |it| {
         it.delete(&format!("{CRDS}/sessions.hobbyfarm.io")).await;
         it.has("definition");
+    })
+    .await;
+    world.await_definition().await;
+}
+
+pub(super) async fn another_version_that_is_served_is_told_of(world: &World) {
+    installed(world, async |it| {
+        it.change(&format!("{CRDS}/sessions.hobbyfarm.io"), |definition| {
+            definition["spec"]["versions"].as_array_mut().unwrap().push(version_4());
+        })
+        .await;
+        let diagnosis = it.is_odd_in("definition");
+        let text = diagnosis.check("definition")["text"].to_string();
+        assert!(text.contains("served as v4alpha1 besides v1") && text.contains("write nothing"), "{text}");
     })
     .await;
     world.await_definition().await;

@@ -14,6 +14,7 @@ mod keep_alives;
 mod manual;
 mod modes;
 mod no_answer;
+mod odd_pairs;
 mod outage;
 mod people_with_kubectl;
 mod policy;
@@ -87,6 +88,8 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     backfill::a_time_that_nobody_can_read_is_replaced_and_told_of,
     backfill::a_session_that_is_being_deleted_is_left_alone,
     backfill::a_write_that_comes_in_between_is_never_overwritten,
+    odd_pairs::audit_tells_of_them_and_mends_those_whose_end_cannot_be_used,
+    odd_pairs::the_backfill_mends_those_whose_end_cannot_be_used,
     audit::each_planted_fault_is_found_and_nothing_else,
 ];
 
@@ -141,6 +144,7 @@ pub(crate) const ONCE: &[Scenario] = scenarios![
     doctor_certificates::a_clock_that_is_wrong_is_named,
     doctor_certificates::a_secret_that_holds_another_certificate_is_named,
     doctor::a_missing_definition_is_named,
+    doctor::another_version_that_is_served_is_told_of,
     doctor_rights::accounts_that_may_not_write_are_named,
     doctor_rights::an_account_that_may_write_status_alone_is_named,
     doctor_rights::an_account_that_does_not_exist_is_told_of,
