@@ -110,6 +110,17 @@ async fn doctor_ends_and_says_why() {
     .await;
 }
 
+/// Not what a proxy says, line by line, in the midst of the report.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_calls_a_page_of_a_proxy_what_it_is() {
+    for kind in [Kind::Configuration, Kind::Other] {
+        let server = ApiServer::start(Some((kind, Fault::GatewayPage))).await;
+        let ended = run(&server, "doctor").await;
+        let told = "answer 502 is a page of HTML: something else than an API server answers";
+        assert!(ended.stdout.contains(told) && !ended.stdout.contains('<'), "{kind:?}\n{}", ended.stdout);
+    }
+}
+
 /// Whatever happens, the server lives, the log stays short, and once the fault is gone the Session gets its times.
 async fn recovers(
     options: &str,
