@@ -10,11 +10,16 @@
 )]
 
 mod api_server;
+#[allow(dead_code, unreachable_pub, reason = "one test uses a part of it")]
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod credentials;
 mod faults;
 mod marker;
 mod program;
+mod proxies;
 mod signals;
+mod tls;
 
 use api_server::{ApiServer, Kind};
 use faults::Fault;
