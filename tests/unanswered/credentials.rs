@@ -34,6 +34,14 @@ async fn a_token_file_may_end_in_a_line_end() {
     assert_eq!(server.authorization(), "Bearer abc");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_and_a_password_are_shown() {
+    let server = ApiServer::start(None).await;
+    let text = kubeconfig_text(server.address, "username: alice, password: secret", "");
+    assert_audited(&blocking(move || run_with(&text, "audit", "")).await);
+    assert_eq!(server.authorization(), "Basic YWxpY2U6c2VjcmV0");
+}
+
 #[rstest]
 #[case::no_scheme("127.0.0.1:6443", "expected https://HOST:PORT")]
 #[case::nonsense("ftp://127.0.0.1", "expected https://HOST:PORT")]

@@ -1,6 +1,7 @@
 //! Certificates of API servers and of users: those that kubectl takes are taken, and no others.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -13,7 +14,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
+use serde_json::json;
 use session_webhook::server::tls::Pair;
+use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -70,8 +73,12 @@ fn self_signed(name: &str, last_year: i32, is_ca: bool) -> Pair {
 
 /// Audits over TLS; `authority` is what the kubeconfig trusts, `user` who asks.
 async fn audit(server: SocketAddr, authority: &[u8], user: &str) -> Ended {
-    let cluster = format!(", certificate-authority-data: {}", STANDARD.encode(authority));
-    let text = kubeconfig_text(server, user, &cluster).replace("http://", "https://");
+    audit_as_told(server, &format!("certificate-authority-data: {}", STANDARD.encode(authority)), user).await
+}
+
+/// `cluster` is what the kubeconfig says about TLS.
+async fn audit_as_told(server: SocketAddr, cluster: &str, user: &str) -> Ended {
+    let text = kubeconfig_text(server, user, &format!(", {cluster}")).replace("http://", "https://");
     blocking(move || run_with(&text, "audit --request-timeout 5s", "")).await
 }
 
@@ -111,6 +118,18 @@ async fn what_is_wrong_with_a_trusted_certificate_is_told(
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     assert_eq!(server.authorization(), "", "nothing is sent to a stranger");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_name_may_be_expected_and_verification_left_out() {
+    let (server, authority) = (ApiServer::start(None).await, Authority::new());
+    let address = tls_in_front_of(server.address, server_config(&authority.issue("api.example", ALIVE))).await;
+    let trusted = format!("certificate-authority-data: {}", STANDARD.encode(authority.pem()));
+    assert_audited(&audit_as_told(address, &format!("{trusted}, tls-server-name: api.example"), "token: a").await);
+    assert_audited(&audit_as_told(address, "insecure-skip-tls-verify: true", "token: a").await);
+    for cluster in [&trusted, &format!("{trusted}, tls-server-name: other.example"), "tls-server-name: api.example"] {
+        assert_eq!(audit_as_told(address, cluster, "token: a").await.code, Some(2), "{cluster}");
+    }
 }
 
 /// Wants this very certificate of its clients, of whatever version, and the proof that they hold its key.
@@ -167,9 +186,27 @@ fn client_certificate(version: u32, key: &KeyPair) -> Vec<u8> {
     der
 }
 
+fn certificate_pem(certificate: &[u8]) -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(certificate))
+}
+
+/// A plugin that prints this certificate, beside one in the kubeconfig that nobody wants.
+fn plugin(certificate: &[u8], key: &KeyPair, folder: &Path) -> String {
+    let status = json!({"clientCertificateData": certificate_pem(certificate), "clientKeyData": key.serialize_pem()});
+    let credential =
+        json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status});
+    let file = folder.join("credential");
+    std::fs::write(&file, credential.to_string()).unwrap();
+    let other = KeyPair::generate().unwrap();
+    format!(
+        "{}, exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: cat, args: ['{}']}}",
+        user(&client_certificate(3, &other), &other),
+        file.display()
+    )
+}
+
 fn user(certificate: &[u8], key: &KeyPair) -> String {
-    let lines = STANDARD.encode(certificate);
-    let certificate = format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n");
+    let certificate = certificate_pem(certificate);
     format!(
         "client-certificate-data: {}, client-key-data: {}",
         STANDARD.encode(certificate),
@@ -193,6 +230,11 @@ async fn a_client_certificate_of_any_version_is_shown(#[values(1, 3)] version: u
         .unwrap();
     let address = tls_in_front_of(server.address, config).await;
     assert_audited(&audit(address, &shown.certificate, &user(&certificate, &key)).await);
+    if version == 3 {
+        let folder = TempDir::new().unwrap();
+        let user = plugin(&certificate, &key, folder.path());
+        assert_audited(&audit(address, &shown.certificate, &user).await);
+    }
     let ended = audit(address, &shown.certificate, "token: a").await;
     assert_eq!(ended.code, Some(2), "without it nobody is let in\n{}", ended.stdout);
 }
