@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -18,7 +18,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use support::program::Program;
 use support::{PATIENCE, review};
@@ -150,10 +150,15 @@ const PARENT: &str = "00f067aa0ba902b7";
 
 /// Posts a review, as a child of that span.
 fn ask(program: &Program, path: &str, body: &[u8]) -> String {
+    send(program, &format!("POST {path}"), "content-type: application/json", body)
+}
+
+/// Sends anything, as a child of that span.
+fn send(program: &Program, method_and_target: &str, headers: &str, body: &[u8]) -> String {
     let length = body.len();
     let mut client = program.connect();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\n\
+        "{method_and_target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\n\
          content-length: {length}\r\n\r\n"
     );
     client.send(head.as_bytes());
@@ -203,6 +208,85 @@ fn without_an_endpoint_nothing_is_traced() {
     program.terminate();
     assert_eq!(program.exit_code(), Some(0));
     assert!(received.try_recv().is_err());
+}
+
+/// What nobody may ever repeat, wherever a client puts it.
+const MARKER: &str = "m4rk3r";
+
+/// The review with the marker in each place that a client fills: who writes, on which object, and what is in it.
+fn marked_review(user: &str) -> Value {
+    let mut review = review();
+    let request = &mut review["request"];
+    request["userInfo"] = json!({"username": user, "uid": MARKER, "groups": [MARKER], "extra": {MARKER: [MARKER]}});
+    for field in ["uid", "name", "namespace"] {
+        request[field] = json!(MARKER);
+    }
+    for object in ["object", "oldObject"] {
+        request[object]["metadata"]["labels"] = json!({MARKER: MARKER});
+        for field in ["access_code", "user", MARKER] {
+            request[object]["spec"][field] = json!(MARKER);
+        }
+    }
+    for field in ["paused", "end_time", "pause_time", MARKER] {
+        request["object"]["status"][field] = json!(MARKER);
+    }
+    review
+}
+
+#[test]
+fn no_span_repeats_what_a_client_sent() {
+    let (endpoint, received) = collector();
+    let options = format!("--drain-delay 0s --log-level trace --invariants warn --break-glass-user {MARKER}-admin");
+    let mut program = Program::start_with(&options, 1024, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+    let mut sent = 0;
+    let hobbyfarm = "system:serviceaccount:hobbyfarm-system:hobbyfarm-session";
+    for user in [hobbyfarm, MARKER, "m4rk3r-admin", "system:serviceaccount:m4rk3r:m4rk3r"] {
+        for path in ["/mutate", "/validate", "/validate?m4rk3r=m4rk3r"] {
+            let answer = ask(&program, path, marked_review(user).to_string().as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            sent += 1;
+        }
+    }
+    let mut old = marked_review(hobbyfarm);
+    old["apiVersion"] = json!("admission.k8s.io/v1beta1");
+    let mut unknown = marked_review(hobbyfarm);
+    unknown["request"]["operation"] = json!(MARKER);
+    let mut another = marked_review(hobbyfarm);
+    another["request"]["resource"] = json!({"group": MARKER, "version": MARKER, "resource": MARKER});
+    for body in [old, unknown, another, json!({"request": MARKER}), json!(MARKER)] {
+        ask(&program, "/validate", body.to_string().as_bytes());
+        sent += 1;
+    }
+    let json = format!("content-type: application/json\r\nx-{MARKER}: {MARKER}\r\nbaggage: {MARKER}={MARKER}");
+    let other_type = format!("content-type: text/{MARKER}");
+    for (method_and_target, headers) in [
+        ("POST /m4rk3r?m4rk3r", &json),
+        ("M4RK3R /mutate", &json),
+        ("GET /validate?m4rk3r", &json),
+        ("POST /validate", &json),
+        ("POST /validate", &other_type),
+    ] {
+        send(&program, method_and_target, headers, format!("{{\"{MARKER}\": {MARKER}").as_bytes());
+        sent += 1;
+    }
+    program.terminate();
+    assert_eq!(program.exit_code(), Some(0));
+
+    let mut found = Vec::new();
+    while found.len() < sent {
+        let (_, _, body) = received.recv_timeout(PATIENCE).unwrap();
+        let all = String::from_utf8_lossy(&body).to_lowercase();
+        assert!(!all.contains(MARKER), "{:#?}", spans(&body));
+        found.extend(spans(&body));
+    }
+    assert_eq!(found.len(), sent);
+    let rules: BTreeSet<_> = found.iter().filter_map(|span| span.attributes.get("session_webhook.rule")).collect();
+    let rules: Vec<_> = rules.into_iter().collect();
+    assert_eq!(
+        rules,
+        ["BadFlag", "BreakGlass", "HobbyFarm", "ManualStatusEdit", "NotGuarded"],
+        "each way through the policy was taken"
+    );
 }
 
 /// Requests are answered whether somebody takes their traces or not.

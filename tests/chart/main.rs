@@ -19,6 +19,7 @@ mod options;
 mod refusals;
 #[path = "../manifests/render.rs"]
 mod render;
+mod served_name;
 mod settings;
 mod surroundings;
 mod types;

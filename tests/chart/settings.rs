@@ -26,7 +26,7 @@ fn pod(rendered: &Rendered) -> PodSpec {
     deployment(rendered).spec.unwrap().template.spec.unwrap()
 }
 
-fn container(rendered: &Rendered) -> Container {
+pub(crate) fn container(rendered: &Rendered) -> Container {
     pod(rendered).containers.remove(0)
 }
 

@@ -25,7 +25,7 @@ fn ca_bundles(rendered: &Rendered) -> Vec<Value> {
 
 /// By its interpreter: a copy that was written a moment ago may be "busy" for want of the last close, in a process that
 /// another test has just forked.
-fn generate(in_folder: &Path, arguments: &[&str]) -> std::process::Output {
+pub(crate) fn generate(in_folder: &Path, arguments: &[&str]) -> std::process::Output {
     Command::new("bash").arg(in_folder.join("certs/generate")).args(arguments).output().unwrap()
 }
 

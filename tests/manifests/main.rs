@@ -18,5 +18,8 @@ mod network_policy;
 mod policy;
 mod render;
 mod self_managed;
+mod served_names;
+#[path = "../support/mod.rs"]
+mod support;
 mod webhooks;
 mod workload;

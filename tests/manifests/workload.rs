@@ -11,7 +11,7 @@ use session_webhook::cli;
 use session_webhook::config::{self, LogArgs, LogFormat, PolicyArgs, ServeArgs};
 use session_webhook::server::Limits;
 
-use crate::render::kustomize;
+use crate::render::{Rendered, kustomize};
 
 fn deployment() -> Deployment {
     kustomize("manifests/base").the("Deployment")
@@ -32,12 +32,17 @@ fn port(name: &str) -> i32 {
     ports.iter().find(|port| port.name.as_deref() == Some(name)).unwrap().container_port
 }
 
-/// What the program makes of the pod's arguments, environment and configuration file.
 fn as_the_program_reads_it<T: FromArgMatches>() -> T {
-    let container = container();
+    as_the_program_reads(&kustomize("manifests/base"))
+}
+
+/// What the program makes of the pod's arguments, environment and configuration file.
+pub(crate) fn as_the_program_reads<T: FromArgMatches>(rendered: &Rendered) -> T {
+    let deployment: Deployment = rendered.the("Deployment");
+    let namespace = deployment.metadata.namespace.unwrap_or_else(|| "somewhere".to_owned());
+    let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.yaml");
-    let rendered = kustomize("manifests/base");
     let map = rendered.of_kind("ConfigMap").next().unwrap();
     std::fs::write(&file, map["data"]["config.yaml"].as_str().unwrap()).unwrap();
     let mut arguments = vec!["session-webhook".into()];
@@ -48,7 +53,7 @@ fn as_the_program_reads_it<T: FromArgMatches>() -> T {
     let variables = container.env.unwrap();
     let environment = |name: &str| {
         let value = variables.iter().find(|variable| variable.name == name)?.value.as_ref()?;
-        Some(value.replace("$(POD_NAMESPACE)", "somewhere").into())
+        Some(value.replace("$(POD_NAMESPACE)", &namespace).into())
     };
     let matches = config::matches(&cli::command(), arguments, &environment).unwrap();
     T::from_arg_matches(matches.subcommand_matches("serve").unwrap()).unwrap()

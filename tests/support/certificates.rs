@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SigningKey,
+    date_time_ymd,
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -132,4 +133,44 @@ impl Secret {
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
+}
+
+/// The same certificate by X.509 version 1, which knows no extensions, signed by its own key.
+pub fn of_version_1(certificate: &[u8], key: &KeyPair) -> Vec<u8> {
+    let outer = elements(content(certificate));
+    // Between the version and the extensions.
+    let signed = tagged(0x30, &elements(content(outer[0]))[1..7].concat());
+    let signature = [vec![0], key.sign(&signed).unwrap()].concat();
+    tagged(0x30, &[signed, outer[1].to_vec(), tagged(0x03, &signature)].concat())
+}
+
+/// How many bytes of DER come before the content, and how many the content has.
+fn lengths(der: &[u8]) -> (usize, usize) {
+    let short = usize::from(der[1]);
+    if short < 0x80 {
+        return (2, short);
+    }
+    let count = short - 0x80;
+    (2 + count, der[2..2 + count].iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
+}
+
+fn content(der: &[u8]) -> &[u8] {
+    let (head, length) = lengths(der);
+    &der[head..head + length]
+}
+
+fn elements(mut der: &[u8]) -> Vec<&[u8]> {
+    let mut elements = Vec::new();
+    while !der.is_empty() {
+        let (head, length) = lengths(der);
+        let (element, rest) = der.split_at(head + length);
+        elements.push(element);
+        der = rest;
+    }
+    elements
+}
+
+fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[tag, 0x82], &length[..], content].concat()
 }

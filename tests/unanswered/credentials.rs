@@ -1,22 +1,17 @@
-//! The operator's machine: files, plugins and proxies mean what they mean to kubectl.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+//! The operator's machine: files and plugins mean what they mean to kubectl.
 
 use rstest::rstest;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::api_server::ApiServer;
 use crate::program::{Ended, Serving, audit_with, kubeconfig_text, run_with};
 
-async fn blocking(run: impl FnOnce() -> Ended + Send + 'static) -> Ended {
+pub(crate) async fn blocking(run: impl FnOnce() -> Ended + Send + 'static) -> Ended {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
 /// The audit finds the one Session without times.
-fn assert_audited(ended: &Ended) {
+pub(crate) fn assert_audited(ended: &Ended) {
     assert_eq!(ended.code, Some(1), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains("MissingTime"), "{}", ended.stdout);
 }
@@ -39,6 +34,14 @@ async fn a_token_file_may_end_in_a_line_end() {
     assert_eq!(server.authorization(), "Bearer abc");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_and_a_password_are_shown() {
+    let server = ApiServer::start(None).await;
+    let text = kubeconfig_text(server.address, "username: alice, password: secret", "");
+    assert_audited(&blocking(move || run_with(&text, "audit", "")).await);
+    assert_eq!(server.authorization(), "Basic YWxpY2U6c2VjcmV0");
+}
+
 #[rstest]
 #[case::no_scheme("127.0.0.1:6443", "expected https://HOST:PORT")]
 #[case::nonsense("ftp://127.0.0.1", "expected https://HOST:PORT")]
@@ -47,35 +50,6 @@ fn an_address_without_a_scheme_is_told(#[case] server: &str, #[case] expected: &
     let ended = run_with(&text, "audit", "");
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains(expected) && ended.stderr.contains(server), "{}", ended.stderr);
-}
-
-/// Speaks CONNECT alone, and counts.
-async fn proxy() -> (std::net::SocketAddr, Arc<AtomicU32>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, tunnels) = (listener.local_addr().unwrap(), Arc::new(AtomicU32::new(0)));
-    let counter = Arc::clone(&tunnels);
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            let mut head = vec![0; 4096];
-            let length = client.read(&mut head).await.unwrap();
-            let head = String::from_utf8_lossy(&head[..length]).into_owned();
-            let Some(target) = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()) else { continue };
-            let mut server = TcpStream::connect(target).await.unwrap();
-            counter.fetch_add(1, Ordering::Relaxed);
-            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
-        }
-    });
-    (address, tunnels)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_proxy_of_a_kubeconfig_is_used() {
-    let server = ApiServer::start(None).await;
-    let (proxy, tunnels) = proxy().await;
-    let text = kubeconfig_text(server.address, "token: a", &format!(", proxy-url: 'http://{proxy}'"));
-    assert_audited(&blocking(move || run_with(&text, "audit", "")).await);
-    assert!(tunnels.load(Ordering::Relaxed) > 0);
 }
 
 /// The token is refused in the middle of its life, and the plugin has another one.

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     SlowBody,
     /// Half an object, and told to be all: what a parser is tempted to quote.
     TruncatedObject,
+    /// What a proxy on the way says by itself.
+    GatewayPage,
 }
 
 impl Fault {
@@ -66,6 +68,12 @@ impl Fault {
                 let page = "<html><body>Sign in</body></html>";
                 let length = page.len();
                 write(&mut stream, &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{page}")).await;
+            }
+            Self::GatewayPage => {
+                let page = "<html>\n<head><title>502 Bad Gateway</title></head>\n</html>";
+                let length = page.len();
+                let head = format!("HTTP/1.1 502 X\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\r\n");
+                write(&mut stream, &(head + page)).await;
             }
             Self::TruncatedObject => {
                 let body =

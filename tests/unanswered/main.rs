@@ -10,11 +10,16 @@
 )]
 
 mod api_server;
+#[allow(dead_code, unreachable_pub, reason = "one test uses a part of it")]
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod credentials;
 mod faults;
 mod marker;
 mod program;
+mod proxies;
 mod signals;
+mod tls;
 
 use api_server::{ApiServer, Kind};
 use faults::Fault;
@@ -108,6 +113,17 @@ async fn doctor_ends_and_says_why() {
         Ok(())
     })
     .await;
+}
+
+/// Not what a proxy says, line by line, in the midst of the report.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_calls_a_page_of_a_proxy_what_it_is() {
+    for kind in [Kind::Configuration, Kind::Other] {
+        let server = ApiServer::start(Some((kind, Fault::GatewayPage))).await;
+        let ended = run(&server, "doctor").await;
+        let told = "answer 502 is a page of HTML: something else than an API server answers";
+        assert!(ended.stdout.contains(told) && !ended.stdout.contains('<'), "{kind:?}\n{}", ended.stdout);
+    }
 }
 
 /// Whatever happens, the server lives, the log stays short, and once the fault is gone the Session gets its times.

@@ -18,6 +18,20 @@
 {{- .Values.certificate.secretName | default (include "session-webhook.name" . | printf "%s-tls") }}
 {{- end }}
 
+{{/* What the API server calls the pods by, unless the program knows it (self-managed) or tls-name is given. */}}
+{{- define "session-webhook.tls-name" -}}
+{{- $isGiven := or (eq .Values.certificate.source "self-managed") (hasKey .Values.config "tls-name") }}
+{{- range .Values.extraArgs }}
+{{- $isGiven = or $isGiven (hasPrefix "--tls-name=" .) }}
+{{- end }}
+{{- range .Values.extraEnv }}
+{{- $isGiven = or $isGiven (eq .name "SESSION_WEBHOOK_TLS_NAME") }}
+{{- end }}
+{{- if not $isGiven }}
+{{- include "session-webhook.name" . | printf "%s.$(POD_NAMESPACE).svc" }}
+{{- end }}
+{{- end }}
+
 {{- define "session-webhook.selector" -}}
 app.kubernetes.io/name: {{ include "session-webhook.name" . }}
 {{- end }}

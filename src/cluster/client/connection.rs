@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout_at};
 
 use super::ConnectOptions;
 use super::credentials::{self, Credentials};
-use super::error::{ClusterError, RequestError, causes, describe};
+use super::error::{BoxError, ClusterError, RequestError, causes, describe};
 use crate::server::clock;
 
 /// Largest answer: a page of Sessions is a hundredth of it.
@@ -39,7 +39,6 @@ const EXPIRY_MARGIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 /// How often [`Connection::is_unresponsive`] looks.
 const TICK: Duration = Duration::from_millis(100);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What an answer holds, all of it or as it comes.
 type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -304,13 +303,14 @@ fn bounded_lines(body: Body) -> AnswerBody {
 
 /// What else there is to say about faults of TLS.
 fn hint(reason: &str) -> String {
-    let own = ["CaUsedAsEndEntity", "UnsupportedCertVersion"].iter().any(|word| reason.contains(word));
-    if own {
-        format!(
-            "{reason}; the API server's own certificate cannot stand as certificate-authority here: name the authority that \
-             signed it, or connect through `kubectl proxy`"
-        )
+    let more = if reason.contains("CaUsedAsEndEntity") {
+        "the API server shows an authority's certificate as its own: put this very certificate, or the authority that signed it, into \
+         certificate-authority"
+    } else if reason.contains("UnsupportedCertVersion") {
+        "the API server's certificate is of X.509 version 1, which holds no name that could be verified: give it one of version 3, or \
+         connect through `kubectl proxy`"
     } else {
-        reason.to_owned()
-    }
+        return reason.to_owned();
+    };
+    format!("{reason}; {more}")
 }

@@ -4,13 +4,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use axum::http::Uri;
-use kube::client::AuthError;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
-use super::error::{ClusterError, causes};
+use super::error::{ClusterError, causes, unusable};
 use super::proxy::proxy_for;
+use super::{tls, transport};
 use crate::config::process_environment;
 
 /// Everything that a connection is made of.
@@ -20,7 +19,7 @@ pub(super) struct Credentials {
     pub(super) address: Uri,
     /// Holds the token; read again and again, since it is replaced before it expires.
     pub(super) token_file: Option<PathBuf>,
-    /// When an exec plugin's certificate expires.
+    /// When the client certificate expires.
     pub(super) valid_until: Option<jiff::Timestamp>,
 }
 
@@ -46,19 +45,16 @@ pub(super) fn load(context: Option<&str>) -> Result<Credentials, ClusterError> {
         return Err(failed(format!("server {address}: expected https://HOST:PORT")));
     }
     let variable = |name: &str| process_environment(name).and_then(|value| value.into_string().ok());
-    config.proxy_url = proxy_for(&address, proxy_url.as_deref(), variable).map_err(failed)?;
-    // Retries are the connection's, within the deadline of a request; so is its time.
-    config.default_retry = false;
-    config.read_timeout = None;
+    let proxy = proxy_for(&address, proxy_url.as_deref(), variable).map_err(failed)?;
     // kube sends a line end along.
     let token_file = match config.auth_info.token {
         None => config.auth_info.token_file.take().map(PathBuf::from),
         Some(_) => None,
     };
     let namespace = config.default_namespace.clone();
-    let client_certificate = client_certificate_version(&config);
-    let client = Client::try_from(config).map_err(|error| failed(unusable(&error, client_certificate)))?;
-    let valid_until = *client.valid_until();
+    let tls = tls::client_config(&mut config).map_err(failed)?;
+    let valid_until = tls::valid_until(&tls);
+    let client = transport::client(&config, tls, proxy).map_err(|error| failed(unusable(&error)))?;
     Ok(Credentials { client, namespace, address, token_file, valid_until })
 }
 
@@ -124,44 +120,5 @@ fn from_kubeconfig(mut kubeconfig: Kubeconfig, context: Option<&str>) -> Result<
                 .to_owned())
         }
         Err(error) => Err(causes(&error)),
-    }
-}
-
-/// The version of the client certificate, where there is one.
-fn client_certificate_version(config: &Config) -> Option<X509Version> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-
-    let auth = &config.auth_info;
-    let pem = match (&auth.client_certificate_data, &auth.client_certificate) {
-        (Some(data), _) => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, data).ok()?,
-        #[expect(clippy::disallowed_methods, reason = "the shell reads the file that the kubeconfig names")]
-        (None, Some(path)) => std::fs::read(path).ok()?,
-        (None, None) => return None,
-    };
-    let der = CertificateDer::from_pem_slice(&pem).ok()?;
-    X509Certificate::from_der(&der).ok().map(|(_, certificate)| certificate.version())
-}
-
-/// Why no client can be made of a configuration: never an argument of a plugin, what it printed, or a proxy's password.
-fn unusable(error: &kube::Error, client_certificate: Option<X509Version>) -> String {
-    match error {
-        kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => {
-            let command = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
-            format!("the exec plugin {command} of the kubeconfig ended with {}", out.status)
-        }
-        kube::Error::Auth(AuthError::AuthExecParse(_)) => {
-            "what the exec plugin of the kubeconfig printed is no ExecCredential".to_owned()
-        }
-        kube::Error::Auth(error) => causes(error),
-        kube::Error::RustlsTls(_) if client_certificate == Some(X509Version::V1) => {
-            "the client certificate of the kubeconfig is of X.509 version 1 (MicroK8s issues such), which this program's TLS \
-             does not take: use a token (`kubectl create token ACCOUNT`), or a certificate of version 3"
-                .to_owned()
-        }
-        kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
-            "the proxy's protocol is none of http, https and socks5".to_owned()
-        }
-        error => causes(error),
     }
 }

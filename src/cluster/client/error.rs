@@ -3,12 +3,15 @@
 use std::error::Error;
 use std::time::Duration;
 
+use kube::client::AuthError;
 use thiserror::Error;
 
 use crate::core::text::sanitize_line;
 
 /// Longest text of an API server that is passed on; a refusal by a webhook is shorter.
 const LONGEST_TEXT: usize = 700;
+
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why the cluster cannot be reached.
 #[derive(Debug, Error)]
@@ -93,4 +96,19 @@ pub(super) fn causes(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Why no client can be made of a configuration: never an argument of a plugin, or what it printed.
+pub(super) fn unusable(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Auth(AuthError::AuthExecRun { cmd, out }) => {
+            let command = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
+            format!("the exec plugin {command} of the kubeconfig ended with {}", out.status)
+        }
+        kube::Error::Auth(AuthError::AuthExecParse(_)) => {
+            "what the exec plugin of the kubeconfig printed is no ExecCredential".to_owned()
+        }
+        kube::Error::Auth(error) => causes(error),
+        error => causes(error),
+    }
 }

@@ -1,10 +1,12 @@
-//! The way to the API server: which one and with which credentials (`credentials`), and a deadline on each request
-//! (`connection`).
+//! The way to the API server: which one and with which credentials (`credentials`), whom TLS trusts (`tls`), by which proxy (`proxy`,
+//! `transport`), and a deadline on each request (`connection`).
 
 mod connection;
 mod credentials;
 mod error;
 mod proxy;
+mod tls;
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;

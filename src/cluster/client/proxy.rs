@@ -6,12 +6,14 @@
 use std::net::IpAddr;
 
 use axum::http::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 /// What can be spoken to a proxy.
-const SCHEMES: [&str; 3] = ["http", "https", "socks5"];
+const SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
+/// Where a SOCKS proxy listens whose address names no port.
+const SOCKS_PORT: u16 = 1080;
 
-/// The proxy to `server`, if any; `environment` looks a variable up.
+/// The proxy to `server`, if any, with the name and password to show it; `environment` looks a variable up.
 ///
 /// # Errors
 ///
@@ -20,7 +22,7 @@ pub(super) fn proxy_for(
     server: &Uri,
     kubeconfig: Option<&str>,
     environment: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Uri>, String> {
+) -> Result<Option<Intercept>, String> {
     let variable = |names: [&'static str; 2]| {
         names.into_iter().find_map(|name| Some((name, environment(name).filter(|value| !value.is_empty())?)))
     };
@@ -68,15 +70,22 @@ fn host_of_entry(entry: &str, port: u16) -> Option<String> {
     }
 }
 
-fn parse(origin: &str, url: &str) -> Result<Uri, String> {
+fn parse(origin: &str, url: &str) -> Result<Intercept, String> {
     // As Go does: without a scheme it is a proxy by plain HTTP.
-    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    // kube knows one name for it; names are resolved by the proxy in any case.
-    let url = url.strip_prefix("socks5h://").map_or_else(|| url.clone(), |rest| format!("socks5://{rest}"));
-    let accepted = || format!("{origin}: expected the address of a proxy, http://HOST:PORT, https:// or socks5://");
-    let uri: Uri = url.parse().map_err(|_| accepted())?;
-    let known = uri.scheme_str().is_some_and(|scheme| SCHEMES.contains(&scheme)) && uri.host().is_some();
-    if known { Ok(uri) } else { Err(accepted()) }
+    let mut url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let accepted =
+        format!("{origin}: expected the address of a proxy, http://HOST:PORT, https://, socks5:// or socks5h://");
+    let uri: Uri = url.parse().map_err(|_| accepted.clone())?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    if !SCHEMES.contains(&scheme) {
+        return Err(format!("{accepted}, not {scheme:?}; a tunnel such as `ssh -D` speaks socks5"));
+    }
+    if let Some(authority) = uri.authority().filter(|known| known.port().is_none() && scheme.starts_with("socks")) {
+        url = format!("{scheme}://{authority}:{SOCKS_PORT}");
+    }
+    // The matcher takes the address apart, and decodes name and password.
+    let any = Uri::from_static("https://any.invalid");
+    Matcher::builder().https(url).build().intercept(&any).filter(|proxy| proxy.uri().host().is_some()).ok_or(accepted)
 }
 
 #[cfg(test)]
@@ -95,7 +104,8 @@ mod tests {
     #[case::lower_case(HTTPS, None, &[("https_proxy", "p:3128")], Some("http://p:3128/"))]
     #[case::by_scheme(HTTPS, None, &[("HTTP_PROXY", "http://p:3128")], None)]
     #[case::plain("http://api.example", None, &[("HTTP_PROXY", "http://p:3128")], Some("http://p:3128/"))]
-    #[case::socks(HTTPS, None, &[("HTTPS_PROXY", "socks5h://p:1080")], Some("socks5://p:1080/"))]
+    #[case::socks(HTTPS, None, &[("HTTPS_PROXY", "socks5h://p:1080")], Some("socks5h://p:1080/"))]
+    #[case::socks_without_port(HTTPS, None, &[("HTTPS_PROXY", "socks5://u:p@[fd00::1]")], Some("socks5://[fd00::1]:1080/"))]
     #[case::excluded_network(HTTPS, None, &[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "10.0.0.0/8")], None)]
     #[case::excluded_port(HTTPS, None, &[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "10.1.2.3:6443")], None)]
     #[case::other_port(HTTPS, None, &[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "10.1.2.3:443")], Some("http://p:1/"))]
@@ -113,11 +123,12 @@ mod tests {
     ) {
         let environment = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).to_owned());
         let proxy = proxy_for(&server.parse().unwrap(), kubeconfig, environment).unwrap();
-        assert_eq!(proxy.map(|uri| uri.to_string()).as_deref(), expected);
+        assert_eq!(proxy.map(|proxy| proxy.uri().to_string()).as_deref(), expected);
     }
 
     #[rstest]
     #[case("ftp://user:s3cret@proxy")]
+    #[case("socks4://user:s3cret@proxy")]
     #[case("http://user:s3cret@[")]
     fn an_address_that_is_none_is_told_without_its_password(#[case] url: &str) {
         let error = proxy_for(&HTTPS.parse().unwrap(), Some(url), |_| None).unwrap_err();

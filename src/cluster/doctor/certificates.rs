@@ -21,7 +21,7 @@ impl ObjectReader {
     pub(super) async fn secret(&self, namespace: &str, name: &str) -> Observation<Option<CertificateInfo>> {
         self.get(&SECRETS, Some(namespace), name).await.map(|secret| {
             let pem = secret.pointer("/data/tls.crt").and_then(decode_base64).unwrap_or_default();
-            parse_pem(&pem).ok().and_then(|all| all.first().and_then(describe))
+            parse_pem(&pem).ok().and_then(|all| all.first().and_then(certificate_info))
         })
     }
 }
@@ -42,7 +42,7 @@ fn parse_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// What is known of a certificate.
-pub(super) fn describe(der: &CertificateDer<'_>) -> Option<CertificateInfo> {
+pub(super) fn certificate_info(der: &CertificateDer<'_>) -> Option<CertificateInfo> {
     let (_, x509) = X509Certificate::from_der(der).ok()?;
     let time = |seconds| Timestamp::from_second(seconds).ok();
     let mut serial = String::new();
@@ -74,7 +74,7 @@ pub(super) fn ca_bundles(
         }
         match parse_pem(&pem) {
             Ok(authorities) => {
-                let described = authorities.iter().filter_map(describe).collect();
+                let described = authorities.iter().filter_map(certificate_info).collect();
                 (CaBundle { entry: name, content: CaBundleContent::Certificates(described) }, authorities)
             }
             Err(reason) => (CaBundle { entry: name, content: CaBundleContent::NoCertificate(reason) }, Vec::new()),

@@ -5,7 +5,8 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
 
-use super::reader::{ObjectReader, error_message};
+use super::reader::ObjectReader;
+use crate::cluster::client::describe;
 use crate::core::admission::review::{GROUP, RESOURCE};
 use crate::core::doctor::{ProbeResult, SessionDefinition, probe_object};
 use crate::core::settings::{AccountPattern, Settings};
@@ -32,7 +33,7 @@ impl ObjectReader {
                 let warnings = warnings.collect();
                 ProbeResult::Answer { code, message, warnings, user: self.user_name().await, namespace }
             }
-            Err(error) => ProbeResult::Failed(error_message(&error)),
+            Err(error) => ProbeResult::Failed(describe(&error)),
         }
     }
 

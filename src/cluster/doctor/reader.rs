@@ -6,6 +6,7 @@ use kube::client::Body;
 use kube::{Api, Client};
 use serde_json::Value;
 
+use crate::cluster::client::describe;
 use crate::core::doctor::{ClockReading, Observation, Unobservable};
 
 /// How many objects are requested at once.
@@ -110,15 +111,7 @@ pub(super) fn unobserved<T>(error: &kube::Error, right: impl FnOnce() -> String)
     match error {
         kube::Error::Api(status) if status.code == 404 => Observation::Absent,
         kube::Error::Api(status) if status.code == 403 => Observation::Unknown(Unobservable::Forbidden(right())),
-        error => Observation::Unknown(Unobservable::Failed(error_message(error))),
-    }
-}
-
-/// The API server's own message, without what the client library adds.
-pub(super) fn error_message(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
+        error => Observation::Unknown(Unobservable::Failed(describe(error))),
     }
 }
 

@@ -18,8 +18,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::certificates::describe;
-use super::reader::{describe_right, error_message, http_date};
+use super::certificates::certificate_info;
+use super::reader::{describe_right, http_date};
+use crate::cluster::client::describe;
 use crate::core::doctor::{
     CertificateInfo, ClockReading, Endpoint, PresentedCertificate, ServedCertificate, Unobservable, WebhookTarget,
 };
@@ -115,7 +116,7 @@ async fn by_port_forward(
         Ok(Ok(forward)) => forward,
         Ok(Err(kube::Error::UpgradeConnection(error))) if error.to_string().contains("403") => return Err(forbidden()),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => return Err(forbidden()),
-        Ok(Err(error)) => return Err(Unobservable::Failed(error_message(&error))),
+        Ok(Err(error)) => return Err(Unobservable::Failed(describe(&error))),
         Err(_) => return Err(Unobservable::Failed("no port-forward within 5 s".to_owned())),
     };
     let Some(stream) = forward.take_stream(port) else {
@@ -247,7 +248,7 @@ fn verify(
     let matches_name = ServerName::try_from(name).is_ok_and(|name| {
         ParsedCertificate::try_from(&leaf).is_ok_and(|parsed| verify_server_name(&parsed, &name).is_ok())
     });
-    let described = describe(&leaf).unwrap_or_else(|| CertificateInfo {
+    let described = certificate_info(&leaf).unwrap_or_else(|| CertificateInfo {
         subject: "something that is no certificate".to_owned(),
         issuer: String::new(),
         serial: String::new(),
@@ -274,7 +275,7 @@ fn is_signed_by(
     let mut roots = RootCertStore::empty();
     // webpki does not look at the validity of roots; the API server does.
     let is_valid = |authority: &&CertificateDer<'_>| {
-        describe(authority).is_some_and(|authority| (authority.not_before..=authority.not_after).contains(&now))
+        certificate_info(authority).is_some_and(|authority| (authority.not_before..=authority.not_after).contains(&now))
     };
     roots.add_parsable_certificates(authorities.iter().filter(is_valid).cloned());
     let provider = Arc::new(aws_lc_rs::default_provider());
