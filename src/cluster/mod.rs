@@ -11,6 +11,6 @@ mod pages;
 mod patch;
 mod repair_planner;
 pub mod self_managed;
-pub mod served;
+pub mod served_versions;
 pub mod sessions;
 pub mod supervisor;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::client::FIELD_MANAGER;
 use super::patch::{at_version, json_patch};
-use super::served::{other_versions, schema_dialect};
+use super::served_versions::{other_versions, schema_dialect};
 use crate::core::admission::normalize::Edit;
 use crate::core::admission::patch::patch;
 use crate::core::admission::review::{GROUP, RESOURCE, STATUS, VERSION};

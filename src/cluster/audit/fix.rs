@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use super::Scope;
 use crate::cluster::client::describe;
 use crate::cluster::repair_planner::RepairPlanner;
-use crate::cluster::served::other_versions;
+use crate::cluster::served_versions::other_versions;
 use crate::cluster::sessions::{Sessions, WriteOutcome};
 use crate::core::admission::normalize::Edit;
 use crate::core::session::Session;

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::client::{describe, is_answer};
 use super::pages::Listing;
-use super::served::other_versions;
+use super::served_versions::other_versions;
 use super::sessions::{PAGE, Sessions};
 use crate::core::admission::review::RESOURCE;
 use crate::core::session::Session;

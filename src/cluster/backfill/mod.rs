@@ -26,7 +26,7 @@ use self::work_queue::{Due, SessionKey, WorkQueue};
 use super::client::{describe, is_answer};
 use super::lease::{Leadership, is_leader, leadership_lost};
 use super::outage::Outage;
-use super::served::other_versions;
+use super::served_versions::other_versions;
 use super::sessions::{PAGE, Sessions, StoredSession};
 use super::supervisor::Heartbeat;
 use crate::core::settings::Settings;
