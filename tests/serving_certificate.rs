@@ -28,7 +28,7 @@ async fn an_offer_is_served_at_once_and_ready_when_it_is_trusted() {
     let (offers, offered) = watch::channel(distrusted(&first));
     let metrics = metrics();
     let app = app(Limits::default(), &metrics);
-    let server = Server::bind_app(config(TlsSource::HandedOver(offered)), app, Arc::clone(&metrics)).unwrap();
+    let server = Server::bind_app(config(TlsSource::Received(offered)), app, Arc::clone(&metrics)).unwrap();
     let (_stop, stopped) = mpsc::channel(1);
     let (listeners, mut status) = (server.listeners(), server.tls_status());
     tokio::spawn(server.run(stopped));
@@ -52,14 +52,14 @@ async fn an_offer_is_served_at_once_and_ready_when_it_is_trusted() {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn authorities_of_clients_are_read_again_whoever_gives_the_pair(#[values(false, true)] handed_over: bool) {
+async fn authorities_of_clients_are_read_again_whoever_gives_the_pair(#[values(false, true)] received: bool) {
     let [authority, old, next] = [Authority::new(), Authority::new(), Authority::new()];
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("ca.crt");
     fs::write(&file, old.pem()).unwrap();
     let pair = authority.issue("a", ALIVE);
     let (_certificates, receiver) = watch::channel(ServingCertificate { pair: pair.clone(), distrust: None });
-    let mut config = config(if handed_over { TlsSource::HandedOver(receiver) } else { TlsSource::Fixed(pair) });
+    let mut config = config(if received { TlsSource::Received(receiver) } else { TlsSource::Fixed(pair) });
     config.handshake.client_ca = Some(file.clone());
     let server = Server::bind(config).unwrap();
     // The first poll is at once.

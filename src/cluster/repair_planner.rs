@@ -23,7 +23,7 @@ pub(super) struct RepairPlanner<'a> {
 impl RepairPlanner<'_> {
     /// With `--session-timeout`.
     pub(super) fn plan(&self, session: &Session<'_>) -> RepairPlan {
-        self.plan_for_timeout(session, self.settings.session_timeout)
+        self.plan_with_session_timeout(session, self.settings.session_timeout)
     }
 
     /// With the keep-alive duration of the Course or Scenario, where one says so; `first` is the plan without.
@@ -36,7 +36,7 @@ impl RepairPlanner<'_> {
     ) -> (RepairPlan, KeepAlive) {
         let keep_alive = keep_alive_duration::read(client, namespace, session).await;
         let plan = match keep_alive {
-            KeepAlive::Lasts(timeout) => self.plan_for_timeout(session, timeout),
+            KeepAlive::Lasts(timeout) => self.plan_with_session_timeout(session, timeout),
             KeepAlive::Unset | KeepAlive::Malformed(_) => first,
         };
         (plan, keep_alive)
@@ -47,7 +47,7 @@ impl RepairPlanner<'_> {
         Session::read(stored.raw()).is_ok_and(|session| self.plan(&session).edits.is_empty())
     }
 
-    fn plan_for_timeout(&self, session: &Session<'_>, timeout: SignedDuration) -> RepairPlan {
+    fn plan_with_session_timeout(&self, session: &Session<'_>, timeout: SignedDuration) -> RepairPlan {
         let dialect = self.settings.dialect.or(self.schema).unwrap_or_else(|| detect_dialect(session, None));
         let timeouts = Timeouts { session: timeout, pause: self.settings.pause_timeout };
         plan_repair(session, dialect, timeouts, self.unparsable, (self.clock)().into())

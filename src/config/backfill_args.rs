@@ -56,7 +56,7 @@ pub struct RepairArgs {
 
 impl RepairArgs {
     /// How old a Session has to be.
-    pub fn after(&self) -> SignedDuration {
+    pub fn minimum_age(&self) -> SignedDuration {
         self.backfill_after.signed()
     }
 
@@ -82,7 +82,7 @@ impl BackfillArgs {
     pub fn controllers(self) -> Option<Controllers> {
         let Self { backfill, repair, watch_namespace, audit_interval, backfill_lease } = self;
         let options = Options {
-            after: repair.after(),
+            after: repair.minimum_age(),
             unparsable: repair.unparsable(),
             namespaces: watch_namespace,
             lease: backfill_lease,

@@ -110,7 +110,7 @@ pub enum TlsSource {
     /// One pair, for good.
     Fixed(Pair),
     /// The pair that stands here, and each that comes after it.
-    HandedOver(watch::Receiver<ServingCertificate>),
+    Received(watch::Receiver<ServingCertificate>),
 }
 
 /// All that a server needs to know.
@@ -198,8 +198,8 @@ impl Server {
         let (tls, tls_poll) = match tls {
             TlsSource::Files(files, every) => (TlsStore::from_files(files, handshake, Arc::clone(&metrics))?, every),
             TlsSource::Fixed(pair) => (TlsStore::fixed(pair, handshake, Arc::clone(&metrics))?, TLS_POLL),
-            TlsSource::HandedOver(certificates) => {
-                (TlsStore::handed_over(certificates, handshake, Arc::clone(&metrics))?, TLS_POLL)
+            TlsSource::Received(certificates) => {
+                (TlsStore::from_receiver(certificates, handshake, Arc::clone(&metrics))?, TLS_POLL)
             }
         };
         let stage = watch::Sender::new(Stage::Serving);

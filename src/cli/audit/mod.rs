@@ -129,7 +129,7 @@ impl AuditArgs {
     async fn execute(self) -> anyhow::Result<Outcome> {
         let Self { namespace, output, fix, yes, watch, audit_interval, cluster, config: _, sessions, repair } = self;
         let mut out = anstream::stdout();
-        let scope = Scope { namespace, settings: sessions.apply_to(Settings::default()), after: repair.after() };
+        let scope = Scope { namespace, settings: sessions.apply_to(Settings::default()), after: repair.minimum_age() };
         if watch {
             let mut termination = Termination::new().context("waiting for signals")?;
             let mut known = HashSet::new();

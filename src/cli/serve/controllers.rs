@@ -30,7 +30,7 @@ const STALL_LIMIT: Duration = Duration::from_mins(2);
 const STALL_REQUESTS: u32 = 4;
 
 /// What is to run beside the server.
-pub(super) struct Wanted {
+pub(super) struct ControllerPlan {
     pub(super) request_timeout: Duration,
     pub(super) controllers: Option<Controllers>,
     pub(super) managed: Option<SelfManaged>,
@@ -52,18 +52,18 @@ pub(super) struct RunningControllers {
 }
 
 impl RunningControllers {
-    /// Starts what is wanted.
+    /// Starts what is planned.
     ///
     /// # Errors
     ///
     /// When there is no way to the API server.
     pub(super) async fn start(
-        wanted: Wanted,
+        plan: ControllerPlan,
         settings: Settings,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let Wanted { request_timeout, controllers, managed } = wanted;
+        let ControllerPlan { request_timeout, controllers, managed } = plan;
         let running = Self { tasks: TaskTracker::new(), stop };
         let options = match (&managed, &controllers) {
             (Some(_), _) => "--tls self-managed",

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::controllers::{RunningControllers, SelfManaged, Wanted};
+use self::controllers::{ControllerPlan, RunningControllers, SelfManaged};
 use super::signals::Termination;
 use super::{fail, refuse};
 use crate::config::{
@@ -132,7 +132,7 @@ impl Serve {
             );
         }
         let server = Config { settings, listeners, limits, timeouts, tls, handshake };
-        let beside = Wanted { request_timeout: requests.timeout(), controllers, managed };
+        let beside = ControllerPlan { request_timeout: requests.timeout(), controllers, managed };
         Ok((ServePlan { server, beside, authority }, warnings))
     }
 }
@@ -140,7 +140,7 @@ impl Serve {
 /// What is to run.
 struct ServePlan {
     server: Config,
-    beside: Wanted,
+    beside: ControllerPlan,
     /// Of the throw-away certificate.
     authority: Option<String>,
 }
@@ -176,7 +176,7 @@ fn tls(server: ServeArgs, names: &[String]) -> Result<(TlsSource, TlsExtras), Co
                 further_names: names.to_vec(),
                 offers,
             };
-            (TlsSource::HandedOver(offered), TlsExtras { authority: None, managed: Some(managed) })
+            (TlsSource::Received(offered), TlsExtras { authority: None, managed: Some(managed) })
         }
     })
 }

@@ -209,7 +209,7 @@ impl Backfill {
             Ok(Event::Delete(session)) => queue.remove(&SessionKey::of_session(&session)),
             Ok(Event::Init | Event::InitDone) => outage.succeeded(),
             Err(error) => {
-                let cause = cause(error);
+                let cause = api_error(error);
                 // The definition is gone, or is another.
                 if matches!(&cause, Some(kube::Error::Api(status)) if status.code == 404) {
                     anyhow::bail!("watching Sessions: there are none any more (hobbyfarm.io/v1)");
@@ -262,7 +262,7 @@ fn interval(period: Duration) -> tokio::time::Interval {
 }
 
 /// What the API server said, or why it said nothing.
-fn cause(error: watcher::Error) -> Option<kube::Error> {
+fn api_error(error: watcher::Error) -> Option<kube::Error> {
     use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => Some(error),

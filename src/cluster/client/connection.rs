@@ -69,7 +69,7 @@ struct Activity {
 impl Connection {
     /// Reads the credentials; an exec plugin has twice the time of a request.
     pub(super) async fn open(options: ConnectOptions) -> Result<(Self, String, Uri), ClusterError> {
-        let credentials = load(&options).await?;
+        let credentials = load_credentials(&options).await?;
         let (namespace, address) = (credentials.namespace.clone(), credentials.address.clone());
         let now = Instant::now();
         let activity = Activity { last_success: now, last_error: None, pending: BTreeMap::new(), next: 0 };
@@ -108,7 +108,7 @@ impl Connection {
     /// Sends a request, and waits for all of its answer.
     pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<AnswerBody>, BoxError> {
         let name = format!("{} {}", request.method(), request.uri().path());
-        let _pending = Pending::new(self, name.clone());
+        let _pending = PendingRequest::new(self, name.clone());
         let timeout = self.options.request_timeout;
         let deadline = Instant::now() + timeout;
         let answer = timeout_at(deadline.into(), self.answer(request, deadline)).await;
@@ -142,7 +142,7 @@ impl Connection {
             if let Some(token) = token {
                 attempt.headers_mut().insert(AUTHORIZATION, token);
             }
-            let response = client.send(attempt).await.map_err(|error| hint(&describe(&error)))?;
+            let response = client.send(attempt).await.map_err(|error| explain_tls_error(&describe(&error)))?;
             let status = response.status();
             if status == StatusCode::UNAUTHORIZED && !std::mem::replace(&mut refreshed, true) && self.refresh().await {
                 continue;
@@ -159,7 +159,7 @@ impl Connection {
             if status == StatusCode::SWITCHING_PROTOCOLS || (is_watch && status.is_success()) || is_upgrade {
                 return Ok(response.map(bounded_lines));
             }
-            return whole(response).await;
+            return read_whole_body(response).await;
         }
     }
 
@@ -168,7 +168,7 @@ impl Connection {
         let mut current = self.current.lock().await;
         let expires = current.valid_until.is_some_and(|until| until.duration_since(clock()) < EXPIRY_MARGIN);
         if expires && current.loaded.elapsed() > REFRESH_INTERVAL {
-            *current = Current::new(load(&self.options).await.map_err(|error| error.to_string())?);
+            *current = Current::new(load_credentials(&self.options).await.map_err(|error| error.to_string())?);
         }
         let token = current.token()?;
         Ok((current.client.clone(), token))
@@ -180,7 +180,7 @@ impl Connection {
         if current.loaded.elapsed() < REFRESH_INTERVAL {
             return false;
         }
-        match load(&self.options).await {
+        match load_credentials(&self.options).await {
             Ok(credentials) => *current = Current::new(credentials),
             Err(_) => return false,
         }
@@ -217,12 +217,12 @@ impl Current {
 }
 
 /// Counts a request as pending until it is dropped.
-struct Pending<'a> {
+struct PendingRequest<'a> {
     connection: &'a Connection,
     id: u64,
 }
 
-impl<'a> Pending<'a> {
+impl<'a> PendingRequest<'a> {
     fn new(connection: &'a Connection, request: String) -> Self {
         let mut activity = connection.activity();
         activity.next += 1;
@@ -232,14 +232,14 @@ impl<'a> Pending<'a> {
     }
 }
 
-impl Drop for Pending<'_> {
+impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
         self.connection.activity().pending.remove(&self.id);
     }
 }
 
 /// Reads the credentials on a thread that may block, as an exec plugin does.
-async fn load(options: &ConnectOptions) -> Result<Credentials, ClusterError> {
+async fn load_credentials(options: &ConnectOptions) -> Result<Credentials, ClusterError> {
     let context = options.context.clone();
     let limit = options.request_timeout * 2;
     let task = tokio::task::spawn_blocking(move || credentials::load(context.as_deref()));
@@ -266,7 +266,7 @@ fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
 }
 
 /// Holds the whole body.
-async fn whole(response: Response<Body>) -> Result<Response<AnswerBody>, String> {
+async fn read_whole_body(response: Response<Body>) -> Result<Response<AnswerBody>, String> {
     let (parts, body) = response.into_parts();
     let body: Bytes = match Limited::new(body, MAX_RESPONSE).collect().await {
         Ok(body) => body.to_bytes(),
@@ -302,7 +302,7 @@ fn bounded_lines(body: Body) -> AnswerBody {
 }
 
 /// What else there is to say about faults of TLS.
-fn hint(reason: &str) -> String {
+fn explain_tls_error(reason: &str) -> String {
     let more = if reason.contains("CaUsedAsEndEntity") {
         "the API server shows an authority's certificate as its own: put this very certificate, or the authority that signed it, into \
          certificate-authority"

@@ -355,12 +355,12 @@ fn is_fresh(certificate: Option<&Certificate>, now: Timestamp, desired: &Desired
 
 /// The wanted names that a certificate does not stand for.
 fn missing_names(certificate: &Certificate, desired: &DesiredState) -> Vec<String> {
-    let held: Vec<String> = certificate.names.iter().map(|name| canonical(name)).collect();
-    desired.names.iter().filter(|name| !held.contains(&canonical(name))).cloned().collect()
+    let held: Vec<String> = certificate.names.iter().map(|name| canonical_name(name)).collect();
+    desired.names.iter().filter(|name| !held.contains(&canonical_name(name))).cloned().collect()
 }
 
 /// A name as a certificate holds it: an address in its one spelling, a DNS name in small letters and without the final dot.
-fn canonical(name: &str) -> String {
+fn canonical_name(name: &str) -> String {
     match name.parse::<std::net::IpAddr>() {
         Ok(address) => address.to_string(),
         Err(_) => name.trim_end_matches('.').to_ascii_lowercase(),

@@ -38,7 +38,7 @@ struct TlsMaterial {
 /// The served pair.
 pub struct TlsStore {
     files: Option<PairFiles>,
-    handed_over: Option<watch::Receiver<ServingCertificate>>,
+    received: Option<watch::Receiver<ServingCertificate>>,
     handshake: Handshake,
     served: TlsMaterial,
     config: watch::Sender<Arc<ServerConfig>>,
@@ -62,7 +62,7 @@ impl TlsStore {
     /// # Errors
     ///
     /// A [`CertificateError`] when the first pair is not usable.
-    pub fn handed_over(
+    pub fn from_receiver(
         mut receiver: watch::Receiver<ServingCertificate>,
         handshake: Handshake,
         metrics: Arc<Metrics>,
@@ -70,7 +70,7 @@ impl TlsStore {
         let ServingCertificate { pair, distrust } = receiver.borrow_and_update().clone();
         let store = Self::fixed(pair, handshake, metrics)?;
         store.status.send_modify(|status| status.distrust = distrust);
-        Ok(Self { handed_over: Some(receiver), ..store })
+        Ok(Self { received: Some(receiver), ..store })
     }
 
     /// Serves one pair for good; authorities of clients are followed nevertheless.
@@ -87,7 +87,7 @@ impl TlsStore {
         let config = watch::Sender::new(config);
         Ok(Self {
             files: None,
-            handed_over: None,
+            received: None,
             handshake,
             served: TlsMaterial { pair, authorities },
             config,
@@ -109,8 +109,8 @@ impl TlsStore {
     /// Polls the files at each `every`, and takes what is handed over, for good. Polling, because a watch on a file dies when the kubelet
     /// swaps the directory that a mounted Secret lies in.
     pub async fn follow(mut self, every: Duration) {
-        let (mut handed_over, files, client_ca) =
-            (self.handed_over.take(), self.files.clone(), self.handshake.client_ca.clone());
+        let (mut received, files, client_ca) =
+            (self.received.take(), self.files.clone(), self.handshake.client_ca.clone());
         let has_files = files.is_some() || client_ca.is_some();
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,7 +126,7 @@ impl TlsStore {
                     let Ok((pair, authorities)) = spawn_blocking(read).await else { return };
                     self.load(pair, authorities, clock());
                 }
-                ServingCertificate { pair, distrust } = next(&mut handed_over) => {
+                ServingCertificate { pair, distrust } = next(&mut received) => {
                     let authorities = self.served.authorities.clone();
                     self.load(Ok(pair.clone()), Ok(authorities), clock());
                     if self.served.pair == pair {

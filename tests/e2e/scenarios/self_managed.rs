@@ -165,7 +165,7 @@ impl Inner {
             listeners,
             limits,
             timeouts,
-            tls: TlsSource::HandedOver(offered),
+            tls: TlsSource::Received(offered),
             handshake: Handshake::default(),
         };
         let server = Server::bind_app(config, app, Arc::clone(&metrics)).unwrap();
