@@ -192,8 +192,8 @@ impl Trial {
     async fn plant(&self) -> Option<Value> {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         let session = self.form.session(&format!("lost-{number}"));
-        let reply = tokio::time::timeout(PACE, self.admin.sends(&Request::create(&session))).await;
-        reply.is_ok_and(|reply| reply.code == 201).then_some(session)
+        let reply = tokio::time::timeout(PACE, self.admin.try_sends(&Request::create(&session))).await.ok()?.ok()?;
+        (reply.code == 201).then_some(session)
     }
 
     /// How long it takes until a Session that is stored now has its times, one replica leads, and an audit has ended.

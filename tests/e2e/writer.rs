@@ -39,6 +39,11 @@ pub(crate) struct Reply {
 impl Writer {
     /// Sends a request. Refusals are replies as well; only a broken connection panics.
     pub(crate) async fn sends(&self, request: &Request) -> Reply {
+        self.try_sends(request).await.unwrap_or_else(|error| panic!("{request:?}: {error}"))
+    }
+
+    /// Sends a request to an API server that may not be there.
+    pub(crate) async fn try_sends(&self, request: &Request) -> kube::Result<Reply> {
         let separator = if request.query.is_empty() { "" } else { "?" };
         let uri = format!("{}{separator}{}", request.path, request.query.join("&"));
         let mut builder = http::Request::builder().method(request.method.clone()).uri(uri);
@@ -47,13 +52,13 @@ impl Writer {
             builder = builder.header(http::header::CONTENT_TYPE, request.content_type);
         }
         let http = builder.body(Body::from(body.into_bytes())).unwrap();
-        let response = self.client.send(http).await.unwrap_or_else(|error| panic!("{request:?}: {error}"));
+        let response = self.client.send(http).await?;
         let code = response.status().as_u16();
         let warnings = response.headers().get_all("warning").iter().map(warning).collect();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let bytes = response.into_body().collect().await?.to_bytes();
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-        Reply { code, body, warnings }
+        Ok(Reply { code, body, warnings })
     }
 }
 
