@@ -71,7 +71,7 @@ fn with(mut session: Value, changes: &[(&str, Value)]) -> Value {
 
 fn audited(sessions: &[Value]) -> Vec<SessionFinding> {
     let (settings, surroundings) = (Settings::default(), surroundings());
-    let mut audit = Audit::new(&settings, AFTER, &surroundings, now().into());
+    let mut audit = Audit::new(&settings, AFTER, surroundings, now().into());
     let mut found = Vec::new();
     for session in sessions {
         let raw = to_raw_value(session).unwrap();
@@ -201,7 +201,7 @@ fn of_several_active_sessions_of_a_user_on_a_scenario_the_older_ones_are_duplica
 #[test]
 fn what_could_not_be_looked_at_is_taken_to_exist() {
     let (settings, surroundings) = (Settings::default(), ReferencedObjects::default());
-    let mut audit = Audit::new(&settings, AFTER, &surroundings, now().into());
+    let mut audit = Audit::new(&settings, AFTER, surroundings, now().into());
     let raw = to_raw_value(&gargantua()).unwrap();
     assert_eq!(audit.judge(&Session::read(&raw).unwrap()), []);
 }

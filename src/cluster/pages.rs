@@ -48,23 +48,62 @@ impl Page<'_> {
     }
 }
 
-impl Listing {
-    /// Reads all pages, one after the other.
+impl<'a> Page<'a> {
+    /// A page as [`Pages::fetch`] returns it.
+    ///
+    /// # Errors
+    ///
+    /// When it is no list.
+    pub(super) fn read(text: &'a str) -> kube::Result<Self> {
+        serde_json::from_str(text).map_err(kube::Error::SerdeError)
+    }
+}
+
+/// Where in a list somebody is.
+pub(super) struct Pages<'a> {
+    listing: &'a Listing,
+    params: ListParams,
+}
+
+impl Pages<'_> {
+    /// The text of the page that is next.
     ///
     /// # Errors
     ///
     /// What the API server says: 410 when the list has taken longer than it remembers.
+    pub(super) async fn fetch(&self, client: &Client) -> kube::Result<String> {
+        let request = Request::new(&self.listing.path);
+        let request =
+            if self.listing.metadata_only { request.list_metadata(&self.params) } else { request.list(&self.params) };
+        client.request_text(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
+    /// Whether another page comes after this one.
+    pub(super) fn turn(&mut self, page: &Page<'_>) -> bool {
+        self.params.continue_token = page.metadata.r#continue.as_deref().map(str::to_owned);
+        self.params.continue_token.as_ref().is_some_and(|token| !token.is_empty())
+    }
+}
+
+impl Listing {
+    /// Before the first page.
+    pub(super) fn pages(&self) -> Pages<'_> {
+        Pages { listing: self, params: ListParams::default().limit(self.page) }
+    }
+
+    /// Reads all pages, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pages::fetch`].
     pub(super) async fn read(&self, client: &Client, mut take: impl FnMut(&Page<'_>)) -> kube::Result<()> {
-        let mut params = ListParams::default().limit(self.page);
+        let mut pages = self.pages();
         loop {
-            let request = Request::new(&self.path);
-            let request = if self.metadata_only { request.list_metadata(&params) } else { request.list(&params) };
-            let text = client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
-            let page: Page<'_> = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+            let text = pages.fetch(client).await?;
+            let page = Page::read(&text)?;
             take(&page);
-            match page.metadata.r#continue.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token.into_owned()),
-                None => return Ok(()),
+            if !pages.turn(&page) {
+                return Ok(());
             }
         }
     }

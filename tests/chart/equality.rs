@@ -74,6 +74,7 @@ fn what_can_be_added_makes_what_its_component_makes() {
         ("doctor.enabled=true", "doctor"),
         ("hostNetwork=true", "host-network"),
         ("ports.webhook=10250", "port-10250"),
+        ("resources.requests.cpu=50m,resources.requests.memory=128Mi", "gke-autopilot"),
         ("networkPolicy.enabled=true", "network-policy"),
         ("metrics.monitor=PodMonitor,alerts.enabled=true,dashboard.enabled=true", "monitoring"),
         ("guard=policy-and-webhook", "policy-and-webhook"),

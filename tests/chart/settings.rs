@@ -385,6 +385,10 @@ fn another_name_is_the_name_of_every_object_and_the_program_is_told() {
     assert_eq!(binding["spec"]["policyName"], "second");
     let secrets = &rendered.named("Role", "second")["rules"][0]["resourceNames"];
     assert_eq!(secrets, &json!(["second-self-managed"]));
+    let asked = [rendered.named("PrometheusRule", "second"), rendered.named("ConfigMap", "second-dashboard")];
+    for object in asked.map(Value::to_string) {
+        assert!(object.contains("policy=~") && !object.contains("hobbyfarm-session-webhook.*"), "{object}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@
 )]
 
 mod objects;
+mod own_overlay;
 mod replica;
 mod scenarios;
 mod world;

@@ -15,8 +15,13 @@ pub(crate) const WEBHOOKS: [&str; 2] = ["validatingwebhookconfigurations", "muta
 
 /// Where objects of this group and resource are in the webhook's namespace.
 pub(crate) fn collection(group: &str, resource: &str) -> String {
+    collection_in(NAMESPACE, group, resource)
+}
+
+/// The same in another namespace.
+pub(crate) fn collection_in(namespace: &str, group: &str, resource: &str) -> String {
     let api = if group == "v1" { "/api" } else { "/apis" };
-    format!("{api}/{group}/namespaces/{NAMESPACE}/{resource}")
+    format!("{api}/{group}/namespaces/{namespace}/{resource}")
 }
 
 pub(crate) async fn read(world: &World, path: &str) -> Value {

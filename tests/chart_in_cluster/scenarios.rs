@@ -15,6 +15,10 @@ use crate::kubectl::Outcome;
 use crate::objects::{
     ADMISSION, Deletions, WEBHOOKS, collection, configuration, deployment, names, read, replica_sets,
 };
+use crate::own_overlay::{
+    an_overlay_of_ones_own_with_every_component_differs_in_nothing_once_applied,
+    an_overlay_with_a_name_prefix_serves_under_its_names,
+};
 use crate::process::eventually;
 use crate::replica::{Replica, runs_as};
 use crate::verbs::accepts;
@@ -46,6 +50,7 @@ scenarios![
     two_releases_guard_the_sessions_of_two_hobbyfarms,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
     an_overlay_of_ones_own_with_every_component_differs_in_nothing_once_applied,
+    an_overlay_with_a_name_prefix_serves_under_its_names,
     helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind,
     an_api_server_tells_what_the_alerts_on_it_ask_for,
     the_objects_on_the_page_about_gitops_are_accepted,
@@ -315,40 +320,14 @@ async fn an_overlay_differs_in_nothing_once_applied_and_leaves_nothing(world: &W
     assert!(!names(world, "/api/v1/namespaces").await.contains(&NAMESPACE.to_owned()));
 }
 
-async fn an_overlay_of_ones_own_with_every_component_differs_in_nothing_once_applied(world: &World) {
-    let before = world.inventory();
-    let folder = world.folder.join("overlay-of-ones-own");
-    fs::create_dir_all(&folder).unwrap();
-    let manifests = manifests_from(&folder);
-    let mut components =
-        vec!["namespace", "self-managed", "backfill", "audit", "doctor", "monitoring", "network-policy"];
-    let policies = if world.is_before(30) { &["fail-open"] } else { &["policy-and-webhook"] };
-    components.extend(policies);
-    components.extend(components_for_this_server(world));
-    // 1.20 serves no CronJob of today's version.
-    components.retain(|component| *component != "audit" || !world.is_before(21));
-    let components: Vec<_> = components.iter().map(|name| format!("{manifests}/components/{name}")).collect();
-    let text = format!(
-        "namespace: elsewhere\nresources: [{manifests}/base]\ncomponents: [{}]\ntransformers: [{manifests}/transformers/namespace]\n",
-        components.join(", ")
-    );
-    fs::write(folder.join("kustomization.yaml"), text).unwrap();
-    let folder = folder.display().to_string();
-    world.kubectl.run(&["apply", "-k", &folder]).succeeds();
-    let diff = world.kubectl.run(&["diff", "-k", &folder]);
-    assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
-    world.kubectl.run(&["delete", "-k", &folder, "--ignore-not-found", "--timeout=60s"]).succeeds();
-    world.is_as_it_was(&before).await;
-}
-
 /// The components that `manifests/README.md` names for servers like this one.
-fn components_for_this_server(world: &World) -> Vec<&'static str> {
+pub(crate) fn components_for_this_server(world: &World) -> Vec<&'static str> {
     let all = [("without-match-conditions", 28), ("before-1.27", 27), ("policy-v1beta1", 21)];
     all.into_iter().filter(|(_, since)| world.is_before(*since)).map(|(component, _)| component).collect()
 }
 
 /// The manifests as seen from a folder: kustomize takes relative paths alone.
-fn manifests_from(folder: &Path) -> String {
+pub(crate) fn manifests_from(folder: &Path) -> String {
     let ups = "../".repeat(folder.components().count() - 1);
     let manifests = repository().join("manifests");
     format!("{ups}{}", manifests.strip_prefix("/").unwrap().display())
@@ -493,7 +472,7 @@ async fn two_releases_guard_the_sessions_of_two_hobbyfarms(world: &World) {
 }
 
 /// What becomes of a create of a Session by somebody who has all rights.
-fn dry_run_of_a_session(world: &World, namespace: &str, user: &[&str]) -> Outcome {
+pub(crate) fn dry_run_of_a_session(world: &World, namespace: &str, user: &[&str]) -> Outcome {
     let session = json!({
         "apiVersion": "hobbyfarm.io/v1",
         "kind": "Session",

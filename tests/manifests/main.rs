@@ -15,6 +15,7 @@ mod certificates;
 mod doctor;
 mod monitoring;
 mod network_policy;
+mod own_overlay;
 mod policy;
 mod render;
 mod self_managed;

@@ -37,61 +37,6 @@ fn the_policy_stands_beside_the_webhook_and_matches_the_same_requests() {
     assert_eq!(binding.spec.unwrap().policy_name, policy.metadata.name);
 }
 
-/// Everything that there is, in an overlay of one's own with its own namespace.
-#[test]
-fn an_overlay_of_ones_own_carries_its_namespace_everywhere() {
-    for certificate in ["../../certs/cert-manager", "../components/self-managed"] {
-        let copy = copy_of_the_manifests();
-        let folder = copy.path().join("manifests/mine");
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("kustomization.yaml"), MINE.replace("CERTIFICATE", certificate)).unwrap();
-        let rendered = kustomize_path(&folder);
-        for line in rendered.text.lines() {
-            for left in
-                ["namespace: default", "namespace: hobbyfarm-session-webhook", ".default.svc", "webhook:session"]
-            {
-                assert!(!line.contains(left), "{certificate}: {line}");
-            }
-        }
-        let policy = rendered.named("ValidatingAdmissionPolicy", CONFIGURATION);
-        assert_eq!(policy["metadata"].get("namespace"), None, "it belongs to no namespace");
-        let own = "elsewhere/session-webhook".parse().unwrap();
-        let accounts = ["session", "gargantua", "user"].map(|name| format!("hobbyfarm-system/hobbyfarm-{name}"));
-        let settings = Settings {
-            service_accounts: accounts.iter().map(|account| account.parse().unwrap()).collect(),
-            own_service_account: Some(own),
-            ..Settings::default()
-        };
-        assert_eq!(policy["spec"]["variables"], objects(&settings)[0]["spec"]["variables"]);
-        for object in rendered.objects.iter().filter(|object| object["metadata"]["namespace"].is_string()) {
-            assert_eq!(object["metadata"]["namespace"], "elsewhere", "{}", object["kind"]);
-        }
-        for configuration in rendered.of_kind("ValidatingWebhookConfiguration") {
-            assert_eq!(configuration["webhooks"][0]["clientConfig"]["service"]["namespace"], "elsewhere");
-        }
-        for certificate in
-            rendered.of_kind("Certificate").filter(|object| object["metadata"]["name"] == "session-webhook")
-        {
-            assert_eq!(certificate["spec"]["dnsNames"][0], "session-webhook.elsewhere.svc");
-        }
-    }
-}
-
-const MINE: &str = "
-namespace: elsewhere
-resources: [../base]
-components:
-  - ../components/namespace
-  - CERTIFICATE
-  - ../components/backfill
-  - ../components/audit
-  - ../components/doctor
-  - ../components/policy-and-webhook
-  - ../components/monitoring
-  - ../components/network-policy
-transformers: [../transformers/namespace]
-";
-
 #[test]
 fn a_trial_run_refuses_nobody_neither_by_the_policy_nor_for_want_of_an_answer() {
     for (name, mode) in [("warn", Mode::Warn), ("audit", Mode::Audit)] {

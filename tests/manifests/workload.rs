@@ -9,9 +9,9 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use session_webhook::cli;
 use session_webhook::config::{self, LogArgs, LogFormat, PolicyArgs, ServeArgs};
-use session_webhook::server::Limits;
+use session_webhook::server::{Limits, MAX_BODY};
 
-use crate::render::{Rendered, kustomize};
+use crate::render::{Rendered, copy_of_the_manifests, kustomize, kustomize_path};
 
 fn deployment() -> Deployment {
     kustomize("manifests/base").the("Deployment")
@@ -210,6 +210,23 @@ fn memory_is_bounded_and_processor_time_is_not() {
         "bodies in flight, what they are parsed into, and the rest"
     );
     assert_eq!(requests.keys().collect::<Vec<_>>(), ["cpu", "memory"]);
+}
+
+/// GKE Autopilot makes limits equal to requests where pods cannot burst.
+#[test]
+fn what_is_requested_on_gke_autopilot_is_enough_as_a_limit() {
+    let copy = copy_of_the_manifests();
+    let folder = copy.path().join("manifests/overlays/autopilot");
+    std::fs::create_dir(&folder).unwrap();
+    let text = "resources: [../cert-manager]\ncomponents: [../../components/gke-autopilot]\n";
+    std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
+    let deployment: Deployment = kustomize_path(&folder).the("Deployment");
+    let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);
+    let requests = container.resources.unwrap().requests.unwrap();
+    let mebibytes: usize = requests["memory"].0.strip_suffix("Mi").unwrap().parse().unwrap();
+    assert!(mebibytes << 20 >= 4 * MAX_BODY, "the program warns below that");
+    let told = format!("`resources.requests: {{cpu: {}, memory: {}}}`", requests["cpu"].0, requests["memory"].0);
+    assert!(include_str!("../../docs/managed-clusters.md").contains(&told), "{told}");
 }
 
 #[test]

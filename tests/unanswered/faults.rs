@@ -109,8 +109,9 @@ async fn status(stream: &mut TcpStream, code: u16, headers: &str, message: &str)
     });
     let body = body.to_string();
     let length = body.len();
-    let head =
-        format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n");
+    // The connection ends here, and a client that was not told would send its next request into the end.
+    let headers = format!("Connection: close\r\nContent-Length: {length}\r\n{headers}");
+    let head = format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\n{headers}\r\n");
     write(stream, &(head + &body)).await;
 }
 

@@ -30,7 +30,7 @@ expressions that src/core/policy_twin/cel.rs makes. tests/chart/admission_policy
 
 {{- define "session-webhook.cel-hobbyfarm" -}}
 {{- $users := list }}
-{{- range append (include "session-webhook.accounts" . | trim | splitList "\n") (printf "%s/%s" .Release.Namespace (include "session-webhook.account" .)) }}
+{{- range prepend (include "session-webhook.accounts" . | trim | splitList "\n") (printf "%s/%s" .Release.Namespace (include "session-webhook.account" .)) }}
 {{- $users = replace "/" ":" . | printf "system:serviceaccount:%s" | append $users }}
 {{- end }}
 {{- include "session-webhook.among" (dict "value" "variables.user" "names" $users) }}

@@ -10,8 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use thiserror::Error;
 
+use self::references::Durations;
 use super::client::{describe, is_answer};
-use super::pages::Listing;
+use super::pages::{Listing, Page};
 use super::served_versions::other_versions;
 use super::sessions::{PAGE, Sessions};
 use crate::core::admission::review::RESOURCE;
@@ -166,24 +167,43 @@ async fn audit_once(
     }
     // Types beat any guess.
     let settings = Settings { dialect: scope.settings.dialect.or(sessions.dialect), ..scope.settings.clone() };
-    let mut audit = Audit::new(&settings, scope.after, &referenced, now.into());
+    let mut audit = Audit::new(&settings, scope.after, referenced, now.into());
     let mut report = Report { skipped, ..Report::default() };
     let version = sessions.resource().api_version.clone();
     let listing = Listing { path: references::path(&version, namespace, RESOURCE), page: PAGE, metadata_only: false };
-    let read = listing.read(client, |page| {
-        for item in &page.items {
-            if let Ok(session) = Session::read(item) {
-                report.found.extend(audit.judge(&session));
-            }
-        }
-        report.sessions += page.items.len() as u64;
-        progress(report.sessions, report.sessions + page.remaining());
-    });
-    read.await.map_err(|source| AuditError::list(RESOURCE, source))?;
+    let durations = Durations::new(client, &versions);
+    judge_all(client, &listing, durations, &mut audit, &mut report, progress).await?;
     report.found.extend(audit.duplicates());
     confirm_dangling(client, &versions, &mut report.found).await;
     report.found.sort_by(|one, other| key(one).cmp(&key(other)));
     Ok(report)
+}
+
+/// Judges page by page, so that no more than one is held.
+async fn judge_all(
+    client: &Client,
+    listing: &Listing,
+    mut durations: Durations<'_>,
+    audit: &mut Audit<'_>,
+    report: &mut Report,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<(), AuditError> {
+    let failed = |source| AuditError::list(RESOURCE, source);
+    let mut pages = listing.pages();
+    loop {
+        let text = pages.fetch(client).await.map_err(failed)?;
+        let page = Page::read(&text).map_err(failed)?;
+        let sessions: Vec<_> = page.items.iter().filter_map(|item| Session::read(item).ok()).collect();
+        durations.read(&sessions, &mut audit.referenced, &mut report.skipped).await?;
+        for session in &sessions {
+            report.found.extend(audit.judge(session));
+        }
+        report.sessions += page.items.len() as u64;
+        progress(report.sessions, report.sessions + page.remaining());
+        if !pages.turn(&page) {
+            return Ok(());
+        }
+    }
 }
 
 /// The worst first, then by name.

@@ -1,10 +1,12 @@
-//! What Sessions name: read once for an audit, by name only, and the keep-alive durations of Courses and Scenarios.
+//! What Sessions name: listed once for an audit, metadata only. Of Courses and Scenarios the keep-alive duration counts: those that a Session names which has not
+//! finished are read whole, once each.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use futures::stream::{self, StreamExt};
 use kube::Client;
-use kube::api::Request;
+use kube::api::{GetParams, Request};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -12,12 +14,13 @@ use super::{AuditError, SkippedResource};
 use crate::cluster::client::describe;
 use crate::cluster::pages::Listing;
 use crate::core::admission::review::GROUP;
-use crate::core::stored::audit::{Reference, ReferencedObjects};
+use crate::core::session::Session;
+use crate::core::stored::audit::{Reference, ReferencedObjects, namespace_of};
 use crate::core::stored::finding::SessionFinding;
 
-/// Scenarios carry the text of their steps: fewer of them are asked for at once.
-const LARGE_PAGE: u32 = 50;
-const SMALL_PAGE: u32 = 500;
+/// So many names are asked for at once, and so many whole objects.
+const PAGE: u32 = 500;
+const CONCURRENT_READS: usize = 8;
 
 /// What an object is looked at for.
 #[derive(Deserialize)]
@@ -83,29 +86,22 @@ pub(super) async fn read(
             });
             continue;
         };
-        let has_durations = matches!(reference, Reference::Course | Reference::Scenario);
-        let listing = Listing {
-            path: path(version, namespace, resource),
-            page: if has_durations { LARGE_PAGE } else { SMALL_PAGE },
-            metadata_only: !has_durations,
-        };
+        let listing = Listing { path: path(version, namespace, resource), page: PAGE, metadata_only: true };
         let mut objects = Vec::new();
         let result = listing
             .read(client, |page| {
                 for item in &page.items {
                     let Ok(object) = serde_json::from_str::<Object<'_>>(item.get()) else { continue };
-                    let duration = object.spec.and_then(|spec| spec.keepalive_duration);
-                    let duration = duration.and_then(|raw| serde_json::from_str(raw.get()).ok());
                     let namespace = object.metadata.namespace.unwrap_or_default().into_owned();
-                    objects.push((namespace, object.metadata.name.into_owned(), duration));
+                    objects.push((namespace, object.metadata.name.into_owned()));
                 }
             })
             .await;
         match result {
             Ok(()) => {
                 referenced.mark_listed(reference);
-                for (namespace, name, duration) in objects {
-                    referenced.add(reference, &namespace, name, duration);
+                for (namespace, name) in objects {
+                    referenced.add(reference, &namespace, name, None);
                 }
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
@@ -121,6 +117,79 @@ pub(super) async fn read(
     Ok((referenced, skipped))
 }
 
+/// A kind, a namespace and a name.
+type Key = (Reference, String, String);
+
+/// Reads keep-alive durations, each once.
+pub(super) struct Durations<'a> {
+    client: &'a Client,
+    versions: &'a HashMap<String, String>,
+    asked: HashSet<Key>,
+}
+
+impl<'a> Durations<'a> {
+    /// None is read yet.
+    pub(super) fn new(client: &'a Client, versions: &'a HashMap<String, String>) -> Self {
+        Self { client, versions, asked: HashSet::new() }
+    }
+
+    /// Reads those that count for these Sessions; what may not be read is noted, once.
+    pub(super) async fn read(
+        &mut self,
+        sessions: &[Session<'_>],
+        referenced: &mut ReferencedObjects,
+        skipped: &mut Vec<SkippedResource>,
+    ) -> Result<(), AuditError> {
+        let mut reads = Vec::new();
+        for session in sessions {
+            for (reference, name) in referenced.with_duration(session) {
+                let key = (reference, namespace_of(session), name);
+                if let Some(version) = self.versions.get(reference.resource())
+                    && !self.asked.contains(&key)
+                {
+                    self.asked.insert(key.clone());
+                    reads.push(read_duration(
+                        self.client.clone(),
+                        path(version, Some(&key.1), reference.resource()),
+                        key,
+                    ));
+                }
+            }
+        }
+        let mut reads = stream::iter(reads).buffer_unordered(CONCURRENT_READS);
+        while let Some(((reference, namespace, name), result)) = reads.next().await {
+            match result {
+                Ok(duration) => referenced.add(reference, &namespace, name, duration),
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    if !skipped.iter().any(|skipped| skipped.what == reference.resource()) {
+                        skipped.push(SkippedResource {
+                            what: reference.resource(),
+                            reason: describe(&kube::Error::Api(status)),
+                            may_hide_findings: true,
+                        });
+                    }
+                }
+                Err(source) => return Err(AuditError::list(reference.resource(), source)),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read_duration(client: Client, path: String, key: Key) -> (Key, kube::Result<Option<String>>) {
+    let request = Request::new(path).get(&key.2, &GetParams::default()).map_err(kube::Error::BuildRequest);
+    let text = match request {
+        Ok(request) => client.request_text(request).await,
+        Err(error) => Err(error),
+    };
+    let duration = |text: String| {
+        let object: Object<'_> = serde_json::from_str(&text).ok()?;
+        serde_json::from_str(object.spec?.keepalive_duration?.get()).ok()
+    };
+    (key, text.map(duration))
+}
+
 /// Whether what a Session names is really not there: it may have come into being after [`read`].
 pub(super) async fn is_dangling(client: &Client, versions: &HashMap<String, String>, found: &SessionFinding) -> bool {
     let reference = Reference::ALL.into_iter().find(|reference| reference.path() == found.finding.field);
@@ -130,7 +199,7 @@ pub(super) async fn is_dangling(client: &Client, versions: &HashMap<String, Stri
     let Some(version) = versions.get(reference.resource()) else { return true };
     let request = Request::new(path(version, Some(&found.namespace), reference.resource()));
     // Whatever else is answered, or nothing, says neither.
-    match request.get_metadata(&name, &kube::api::GetParams::default()) {
+    match request.get_metadata(&name, &GetParams::default()) {
         Ok(request) => {
             matches!(client.request_text(request).await, Err(kube::Error::Api(status)) if status.code == 404)
         }

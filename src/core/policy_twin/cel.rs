@@ -44,7 +44,8 @@ pub fn variables(settings: &Settings) -> Vec<Variable> {
         ("groups", "has(request.userInfo.groups) ? request.userInfo.groups : []".to_owned()),
         ("subresource", "has(request.subResource) ? request.subResource : ''".to_owned()),
         ("guarded", guarded_expression()),
-        ("hobbyFarm", accounts(settings.service_accounts.iter().chain(&settings.own_service_account))),
+        // The own account first, however many there are: manifests/transformers/namespace puts another in its place.
+        ("hobbyFarm", accounts(settings.own_service_account.iter().chain(&settings.service_accounts))),
         ("impersonation", impersonation(settings.impersonation).to_owned()),
         ("breakGlass", break_glass(settings)),
         ("housekeeper", housekeeper(&settings.housekeepers)),

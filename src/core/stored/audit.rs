@@ -94,7 +94,7 @@ impl ReferencedObjects {
         self.0.entry(reference).or_default();
     }
 
-    /// Adds an object.
+    /// Adds an object, or says what duration it has.
     pub fn add(&mut self, reference: Reference, namespace: &str, name: String, keepalive_duration: Option<String>) {
         let objects = self.0.entry(reference).or_default();
         match objects.get_mut(namespace) {
@@ -103,9 +103,25 @@ impl ReferencedObjects {
         }
     }
 
+    /// The Course and the Scenario of a Session that has not finished, as far as they exist: their `keepalive_duration` counts.
+    pub fn with_duration(&self, session: &Session<'_>) -> Vec<(Reference, String)> {
+        if session.is_being_deleted() || session.field(Field::Finished).as_flag() == Some(true) {
+            return Vec::new();
+        }
+        let namespace = namespace_of(session);
+        let named = [Reference::Course, Reference::Scenario]
+            .into_iter()
+            .filter_map(|reference| Some((reference, reference.names(session).pop()?)));
+        named.filter(|(reference, name)| self.holds(*reference, &namespace, name)).collect()
+    }
+
+    fn holds(&self, reference: Reference, namespace: &str, name: &str) -> bool {
+        let names = self.0.get(&reference).and_then(|objects| objects.get(namespace));
+        names.is_some_and(|names| names.contains_key(name))
+    }
+
     fn is_missing(&self, reference: Reference, namespace: &str, name: &str) -> bool {
-        let holds = |objects: &Objects| objects.get(namespace).is_some_and(|names| names.contains_key(name));
-        self.0.get(&reference).is_some_and(|objects| !holds(objects))
+        self.0.contains_key(&reference) && !self.holds(reference, namespace, name)
     }
 
     fn duration(&self, reference: Reference, namespace: &str, session: &Session<'_>) -> Option<&str> {
@@ -120,12 +136,25 @@ impl ReferencedObjects {
     }
 }
 
+/// Where a Session is; empty where it belongs to no namespace.
+pub fn namespace_of(session: &Session<'_>) -> String {
+    text_of(session, "namespace")
+}
+
+fn text_of(session: &Session<'_>, key: &str) -> String {
+    match session.metadata(key) {
+        Scalar::Text(text) => text.into_owned(),
+        _ => String::new(),
+    }
+}
+
 /// One audit: Sessions go in one by one, findings come out.
 pub struct Audit<'a> {
     settings: &'a Settings,
     /// A younger Session may still wait for HobbyFarm's first status write.
     after: SignedDuration,
-    referenced: &'a ReferencedObjects,
+    /// What Sessions name. Durations may come in while it goes on, before the first Session that they count for.
+    pub referenced: ReferencedObjects,
     now: Instant,
     /// Active Sessions by namespace, user and scenario, each by its creation (in whole seconds) and name, which tells those of one second apart.
     active: HashMap<[String; 3], BTreeSet<[String; 2]>>,
@@ -142,7 +171,7 @@ struct SessionAudit<'a> {
 
 impl<'a> Audit<'a> {
     /// An audit at the time `now` that has seen no Session yet.
-    pub fn new(settings: &'a Settings, after: SignedDuration, referenced: &'a ReferencedObjects, now: Instant) -> Self {
+    pub fn new(settings: &'a Settings, after: SignedDuration, referenced: ReferencedObjects, now: Instant) -> Self {
         Self { settings, after, referenced, now, active: HashMap::new() }
     }
 
@@ -151,11 +180,7 @@ impl<'a> Audit<'a> {
         if session.is_being_deleted() {
             return Vec::new();
         }
-        let text = |key: &str| match session.metadata(key) {
-            Scalar::Text(text) => text.into_owned(),
-            _ => String::new(),
-        };
-        let (namespace, name) = (text("namespace"), text("name"));
+        let (namespace, name) = (namespace_of(session), text_of(session, "name"));
         let created = certain_instant(&session.metadata("creationTimestamp"));
         let mut judged = SessionAudit {
             session,
@@ -176,12 +201,12 @@ impl<'a> Audit<'a> {
         if !finished {
             let keep_alive = self.referenced.keep_alive(&namespace, session);
             judged.expired(&keep_alive, self.timeouts(), self.now);
-            judged.references(self.referenced, &keep_alive);
+            judged.references(&self.referenced, &keep_alive);
         }
         let is_over = judged.is_over(self.timeouts().pause, self.now) == Some(true);
         let findings = judged.findings;
         if !finished && !is_over && session.field(Field::Active).as_flag() == Some(true) {
-            self.record_active([namespace.clone(), name.clone()], text("creationTimestamp"), session);
+            self.record_active([namespace.clone(), name.clone()], text_of(session, "creationTimestamp"), session);
         }
         let found = |finding| SessionFinding { namespace: namespace.clone(), name: name.clone(), finding };
         findings.into_iter().map(found).collect()
