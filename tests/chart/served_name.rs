@@ -16,7 +16,7 @@ fn names(arguments: &[&str]) -> Vec<String> {
 #[case::default(&[], &["session-webhook.$(POD_NAMESPACE).svc"])]
 #[case::another_name(&["--set=fullnameOverride=second"], &["second.$(POD_NAMESPACE).svc"])]
 #[case::own_secret(&["--set=certificate.source=secret,certificate.caBundle=-----BEGIN CERTIFICATE-----"], &["session-webhook.$(POD_NAMESPACE).svc"])]
-#[case::made_by_the_program(&["--set=certificate.source=self-managed"], &[])]
+#[case::made_by_the_program(&["--set=certificate.source=self-managed"], &["session-webhook.$(POD_NAMESPACE).svc"])]
 #[case::in_the_file(&["--set=config.tls-name=webhook.example"], &[])]
 #[case::as_an_argument(&["--set=extraArgs={--tls-name=webhook.example}"], &[])]
 #[case::another_argument(&["--set=extraArgs={--tls-names-of-another-day}"], &["session-webhook.$(POD_NAMESPACE).svc"])]

@@ -251,7 +251,8 @@ fn what_is_said_about_pods_reaches_them() {
     let container = container(&rendered);
     assert_eq!(container.args.unwrap().last().unwrap(), "--client-ca=/client-ca/ca.crt");
     let names: Vec<_> = container.env.unwrap().into_iter().map(|variable| variable.name).collect();
-    assert_eq!(names, ["POD_NAMESPACE", "SESSION_WEBHOOK_OWN_SERVICE_ACCOUNT", "RUST_BACKTRACE", "NODE"]);
+    let own = ["POD_NAMESPACE", "SESSION_WEBHOOK_OWN_SERVICE_ACCOUNT", "SESSION_WEBHOOK_TLS_NAME"];
+    assert_eq!(names, [&own[..], &["RUST_BACKTRACE", "NODE"]].concat());
     assert!(container.volume_mounts.unwrap().iter().any(|mount| mount.mount_path == "/client-ca"));
     for object in &rendered.objects {
         assert_eq!(object["metadata"]["labels"]["team"], "platform", "{object}");

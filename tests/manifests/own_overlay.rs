@@ -6,7 +6,7 @@ use clap::FromArgMatches;
 use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
 use serde_json::{Value, json};
 use session_webhook::cli;
-use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs};
+use session_webhook::config::{self, BackfillArgs, PolicyArgs, ServeArgs, TlsArgs};
 use session_webhook::core::doctor::pod_settings;
 use session_webhook::core::installation::{self, BACKFILL_LEASE, CONFIGURATION, SELF_MANAGED_CONFIGURATIONS};
 use session_webhook::core::policy_twin::admission_policy::objects;
@@ -210,6 +210,11 @@ fn the_program_is_told_the_names_that_its_rights_are_for() {
     let webhook = renamed("session-webhook");
     let args: ServeArgs = serve(&rendered, &webhook);
     assert_eq!(args.tls_service, webhook);
+    let called = format!("{webhook}.elsewhere.svc");
+    for certificate in [SELF_MANAGED, CERT_MANAGER] {
+        let names = serve::<TlsArgs>(&overlay(certificate, NAMES), &webhook).tls_name;
+        assert_eq!(names, std::slice::from_ref(&called), "{certificate}");
+    }
     assert_eq!(args.tls_secret, renamed("session-webhook-self-managed"));
     rendered.named("Secret", &args.tls_secret);
     assert_eq!(args.webhook_configuration, renamed(CONFIGURATION));

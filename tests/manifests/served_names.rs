@@ -72,9 +72,8 @@ fn another_service_is_part_of_the_name() {
     }
 }
 
-/// It makes its certificate for them.
 #[test]
-fn a_program_with_a_certificate_of_its_own_knows_its_names() {
+fn so_are_those_that_make_their_certificate() {
     let copy = copy_of_the_manifests();
     let folder = copy.path().join("manifests/overlays/trial");
     fs::create_dir_all(&folder).unwrap();
@@ -82,9 +81,10 @@ fn a_program_with_a_certificate_of_its_own_knows_its_names() {
     for components in
         ["self-managed", "mode-warn, ../../components/self-managed", "self-managed, ../../components/mode-warn"]
     {
-        let text = format!("resources: [../../base]\ncomponents: [../../components/{components}]\n");
+        let text = format!("namespace: trial\nresources: [../../base]\ncomponents: [../../components/{components}]\n");
         fs::write(folder.join("kustomization.yaml"), text).unwrap();
-        assert_eq!(names(&kustomize_path(&folder)), Vec::<String>::new(), "{components}");
+        let rendered = kustomize_path(&folder);
+        assert_eq!(names(&rendered), [called(&rendered)], "{components}");
     }
 }
 

@@ -18,9 +18,9 @@
 {{- .Values.certificate.secretName | default (include "session-webhook.name" . | printf "%s-tls") }}
 {{- end }}
 
-{{/* What the API server calls the pods by, unless the program knows it (self-managed) or tls-name is given. */}}
+{{/* What the API server calls the pods by, unless tls-name is given. */}}
 {{- define "session-webhook.tls-name" -}}
-{{- $isGiven := or (eq .Values.certificate.source "self-managed") (hasKey .Values.config "tls-name") }}
+{{- $isGiven := hasKey .Values.config "tls-name" }}
 {{- range .Values.extraArgs }}
 {{- $isGiven = or $isGiven (hasPrefix "--tls-name=" .) }}
 {{- end }}

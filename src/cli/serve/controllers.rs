@@ -92,7 +92,13 @@ impl RunningControllers {
     fn manage_certificate(&self, environment: &Environment, managed: SelfManaged) {
         let SelfManaged { secret, service, configuration, further_names, offers } = managed;
         let Environment { server, metrics, .. } = environment;
-        let names = service_dns_names(&service, &server.namespace).into_iter().chain(further_names).collect();
+        let mut names = service_dns_names(&service, &server.namespace);
+        for name in further_names {
+            // The manifests tell the name of the Service besides.
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let desired = DesiredState { names, lifetimes: Lifetimes::default() };
         let objects = ObjectNames { namespace: server.namespace.clone(), secret, configuration };
         let controller = CertificateController::new(&server.client, objects, desired, clock, Arc::clone(metrics));
