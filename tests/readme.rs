@@ -12,9 +12,9 @@ use session_webhook::core::stored::finding::FindingKind;
 use session_webhook::metrics::{Description, Metrics};
 
 /// Holds the part of the page between `<!-- name -->` and `<!-- /name -->` against the program. With `UPDATE_README=1` in
-/// the environment the page is mended instead.
+/// the environment the page is renewed instead.
 fn hold(page: &str, name: &str, expected: &str) {
-    // One mends after the other.
+    // One renews after the other.
     static PAGES: Mutex<()> = Mutex::new(());
     let _guard = PAGES.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
@@ -22,10 +22,10 @@ fn hold(page: &str, name: &str, expected: &str) {
     let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
     let (part, after) = rest.split_once(&format!("<!-- /{name} -->")).unwrap();
     if std::env::var_os("UPDATE_README").is_some() {
-        let mended = format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->{after}");
-        std::fs::write(path, mended).unwrap();
+        let renewed = format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->{after}");
+        std::fs::write(path, renewed).unwrap();
     } else {
-        assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 cargo test --test readme mends it");
+        assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 cargo test --test readme renews it");
     }
 }
 

@@ -29,7 +29,7 @@ const DECIDED_BY_THE_CHART: [&str; 18] = [
     "webhook-configuration",
 ];
 
-/// With `UPDATE_CHART=1` in the environment the schema is mended instead.
+/// With `UPDATE_CHART=1` in the environment the schema is renewed instead.
 #[test]
 fn config_takes_the_options_that_no_other_value_decides() {
     let command = session_webhook::cli::command();
@@ -59,7 +59,7 @@ fn config_takes_the_options_that_no_other_value_decides() {
         fs::write(&file, format!("{before}\n  \"definitions\": {pretty}\n}}\n")).unwrap();
     } else {
         let schema: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(schema["definitions"], expected, "UPDATE_CHART=1 cargo test --test chart mends the schema");
+        assert_eq!(schema["definitions"], expected, "UPDATE_CHART=1 cargo test --test chart renews the schema");
     }
 }
 

@@ -404,7 +404,7 @@ fn rights(world: &World, account: &str) -> BTreeSet<String> {
     review["status"]["resourceRules"].as_array().unwrap().iter().map(right).collect()
 }
 
-/// Holds the part of a page between two marks against what it should be. With `UPDATE_README=1` the page is mended instead.
+/// Holds the part of a page between two marks against what it should be. With `UPDATE_README=1` the page is renewed instead.
 fn holds_on_page(page: &str, name: &str, expected: &str) {
     let path = repository().join(page);
     let text = fs::read_to_string(&path).unwrap();
@@ -413,7 +413,7 @@ fn holds_on_page(page: &str, name: &str, expected: &str) {
     if std::env::var_os("UPDATE_README").is_some() {
         fs::write(path, format!("{before}<!-- {name} -->\n{expected}<!-- /{name} -->{after}")).unwrap();
     } else {
-        assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 mends it");
+        assert_eq!(part, expected, "{page} says otherwise; UPDATE_README=1 renews it");
     }
 }
 

@@ -38,7 +38,7 @@ impl Audited {
         self.each("findings", ["name", "kind", "field"])
     }
 
-    /// Session and result of each attempt to mend one.
+    /// Session and result of each attempt to repair one.
     pub(crate) fn fixes(&self) -> BTreeSet<[String; 2]> {
         self.each("fixes", ["name", "result"])
     }

@@ -52,7 +52,7 @@ impl Diagnosis {
         checks.map(|check| check["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// These checks, and no others, find something broken; each says what mends it.
+    /// These checks, and no others, find something broken; each says what fixes it.
     pub(crate) fn finds(self, faults: &[&str]) -> Self {
         assert_eq!(self.with_status("faulty"), faults, "{}{}", self.stdout, self.stderr);
         assert_eq!(self.with_status("unknown"), Vec::<String>::new(), "{}", self.stdout);

@@ -160,7 +160,7 @@ fn every_alert_names_its_runbook_and_every_runbook_its_alert() {
         assert_eq!(rule["annotations"]["runbook_url"], json!(path));
         let page = fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(page.starts_with(&format!("# {name}\n")), "{path}");
-        for part in ["## What it means", "## What it does to users", "## What to look at", "## How to mend it"] {
+        for part in ["## What it means", "## What it does to users", "## What to look at", "## How to fix it"] {
             assert!(page.contains(&format!("\n{part}\n")), "{path} has no {part:?}");
         }
     }

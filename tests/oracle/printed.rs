@@ -109,7 +109,7 @@ fn the_component_holds_what_the_program_prints() {
         std::fs::write(&path, &printed).unwrap();
     }
     let component = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(component, printed, "UPDATE_MANIFESTS=1 cargo test --test oracle component mends it");
+    assert_eq!(component, printed, "UPDATE_MANIFESTS=1 cargo test --test oracle component renews it");
 }
 
 #[test]

@@ -94,7 +94,7 @@ async fn audit_fix_tells_what_happened_and_no_more() {
         let ended = run(&server, "audit --fix --yes --output json").await;
         let is_read_alone = kind == Kind::Get && fault == Fault::OldObject;
         check(matches!(ended.code, Some(1 | 2)), "expected exit code 1 or 2", &ended)?;
-        let claims = ended.stdout.contains("\"mended\"");
+        let claims = ended.stdout.contains("\"repaired\"");
         check(claims == server.is_repaired(), "claims another thing than is stored", &ended)?;
         check(claims == is_read_alone, "repaired, or not, against expectation", &ended)
     })

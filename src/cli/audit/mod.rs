@@ -27,7 +27,7 @@ use crate::server::clock;
 
 const EXAMPLES: &str = "\
 Findings are printed on standard output, the worst first; all else on standard error.
-Exit codes: 0 nothing found; 1 something found (with --fix: and not all of it mended); 2 the cluster, or a part of it,
+Exit codes: 0 nothing found; 1 something found (with --fix: and not all of it repaired); 2 the cluster, or a part of it,
 could not be looked at, or bad usage.
 
 Examples:
@@ -35,7 +35,7 @@ Examples:
       session-webhook audit
   In one namespace, for a script:
       session-webhook audit -n hobbyfarm-system --output json | jq '.findings[] | select(.severity == \"error\")'
-  What would be mended? Then mend it, as yourself (a break-glass user, where the webhook is in force):
+  What would be repaired? Then repair it, as yourself (a break-glass user, where the webhook is in force):
       session-webhook audit --fix
   Tell what appears and goes from now on, until Ctrl-C:
       session-webhook audit --watch --audit-interval 30s
@@ -179,8 +179,8 @@ async fn audit(server: &ApiServer, scope: &Scope) -> anyhow::Result<Report> {
 /// What a gap hides may be anything, so without findings it is no clean bill.
 fn outcome(report: &Report, fixes: Option<&[repairs::Fix]>) -> Outcome {
     let is_repaired = |found: &SessionFinding| {
-        let mended = |fix: &repairs::Fix| fix.is_repaired() && fix.is_about(found);
-        found.finding.kind.is_repaired_by_backfill() && fixes.is_some_and(|fixes| fixes.iter().any(mended))
+        let repaired = |fix: &repairs::Fix| fix.is_repaired() && fix.is_about(found);
+        found.finding.kind.is_repaired_by_backfill() && fixes.is_some_and(|fixes| fixes.iter().any(repaired))
     };
     if report.found.iter().any(|found| !is_repaired(found)) {
         Outcome::Found

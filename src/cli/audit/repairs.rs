@@ -20,7 +20,7 @@ const LONGEST_REASON: usize = 700;
 pub(super) struct Fix {
     namespace: String,
     name: String,
-    /// `mended`, `needless`, `gone`, `refused`, or `not written` after a no.
+    /// `repaired`, `needless`, `gone`, `refused`, or `not written` after a no.
     result: &'static str,
     /// The fields, each with its new value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -38,7 +38,7 @@ struct Changed {
 impl Fix {
     fn new(namespace: &str, name: &str, fixed: FixOutcome) -> Self {
         let (result, edits, reason) = match fixed {
-            FixOutcome::Written(edits) => ("mended", edits, None),
+            FixOutcome::Written(edits) => ("repaired", edits, None),
             FixOutcome::NotNeeded => ("needless", Vec::new(), None),
             FixOutcome::Gone => ("gone", Vec::new(), None),
             FixOutcome::Refused(reason) => {
@@ -57,7 +57,7 @@ impl Fix {
 
     /// Whether its times are usable now.
     pub(super) fn is_repaired(&self) -> bool {
-        matches!(self.result, "mended" | "needless" | "gone")
+        matches!(self.result, "repaired" | "needless" | "gone")
     }
 
     /// Whether it is about the Session of a finding.
@@ -66,7 +66,7 @@ impl Fix {
     }
 }
 
-/// Mends what the backfill would. Everything but the result goes to standard error.
+/// Repairs what the backfill would. Everything but the result goes to standard error.
 ///
 /// # Errors
 ///
@@ -89,9 +89,9 @@ pub(super) async fn repair(
         drop(write_fix(&mut err, &fix, true));
         tried.push(fix);
     }
-    let writable = tried.iter().filter(|fix| fix.result == "mended").count();
+    let writable = tried.iter().filter(|fix| fix.result == "repaired").count();
     let may = writable > 0 && (yes || ask(&mut err, writable)?);
-    for fix in tried.iter_mut().filter(|fix| fix.result == "mended") {
+    for fix in tried.iter_mut().filter(|fix| fix.result == "repaired") {
         if may {
             *fix = Fix::new(
                 &fix.namespace,
@@ -118,7 +118,7 @@ fn ask(err: &mut impl Write, sessions: usize) -> anyhow::Result<bool> {
 fn write_fix(err: &mut impl Write, fix: &Fix, dry_run: bool) -> std::io::Result<()> {
     let Fix { namespace, name, result, changes, reason } = fix;
     let (style, word) = match (*result, dry_run) {
-        ("mended", true) => (GOOD_STYLE, "can be mended"),
+        ("repaired", true) => (GOOD_STYLE, "can be repaired"),
         ("refused", _) => (BAD_STYLE, "refused"),
         ("needless", _) => (ODD_STYLE, "needs nothing any more"),
         ("gone", _) => (ODD_STYLE, "is there no more"),

@@ -1,4 +1,4 @@
-//! The findings for people: a table, and below it what each kind means and how to mend it.
+//! The findings for people: a table, and below it what each kind means and how to repair it.
 
 use std::collections::BTreeMap;
 use std::io::{Result, Write};
@@ -85,7 +85,7 @@ fn legend(out: &mut impl Write, found: &[SessionFinding]) -> Result<()> {
     }
     for ((severity, kind), (meaning, remedy)) in meanings {
         let style = style(severity);
-        writeln!(out, "\n{style}{kind}{style:#}: {meaning}\n  To mend it: {remedy}.")?;
+        writeln!(out, "\n{style}{kind}{style:#}: {meaning}\n  To repair it: {remedy}.")?;
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ Examples:
   What is broken, for a script:
       session-webhook doctor --output json | jq -r '.checks[] | select(.status == \"faulty\") | .id'";
 
-/// Tell whether the installation in a cluster is sound, and what mends it
+/// Tell whether the installation in a cluster is sound, and what fixes it
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Doctor {

@@ -12,7 +12,7 @@ use crate::core::text::sanitize_line;
 /// Messages of others are in it, which are no longer than a few lines.
 const LONGEST: usize = 2000;
 
-/// A line for each check, and what mends it below. Styles go in as ANSI escapes; the writer strips them where nobody sees colour.
+/// A line for each check, and what fixes it below. Styles go in as ANSI escapes; the writer strips them where nobody sees colour.
 pub(super) fn text(out: &mut impl Write, checks: &[Check]) -> Result<()> {
     let width = checks.iter().map(|check| check.id.name().len()).max().unwrap_or_default();
     for check in checks {

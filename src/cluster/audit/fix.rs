@@ -114,7 +114,7 @@ pub fn refusal(others: &[String]) -> String {
     )
 }
 
-/// The Sessions among these that can be mended, each once: namespace and name.
+/// The Sessions among these that can be repaired, each once: namespace and name.
 pub fn candidates(found: &[SessionFinding]) -> Vec<(&str, &str)> {
     let mut sessions: Vec<_> = found
         .iter()

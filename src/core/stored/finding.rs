@@ -57,7 +57,7 @@ macro_rules! findings {
                 }
             }
 
-            /// How to mend it, as one line of prose.
+            /// How to repair it, as one line of prose.
             pub const fn remedy(self) -> &'static str {
                 match self {
                     $(Self::$name => $remedy,)+
@@ -95,7 +95,7 @@ findings! {
 }
 
 impl FindingKind {
-    /// Whether the backfill mends it.
+    /// Whether the backfill repairs it.
     pub const fn is_repaired_by_backfill(self) -> bool {
         matches!(self, Self::MissingTime | Self::BadTime | Self::ForeignTime)
     }

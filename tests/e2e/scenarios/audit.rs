@@ -228,7 +228,7 @@ pub(super) async fn people_are_told_what_a_finding_means_and_how_to_mend_it(worl
     assert_eq!(words, ["error", &format!("{HOBBYFARM}/{name}"), "MissingTime", "status.end_time", "\"\""], "{table}");
     assert!(table.contains("\n3 errors, 1 warning in 4 Sessions\n"), "{table}");
     assert!(table.contains("\nMissingTime: A time that HobbyFarm needs is missing"), "{table}");
-    assert!(table.contains("\n  To mend it: run `session-webhook audit --fix`"), "{table}");
+    assert!(table.contains("\n  To repair it: run `session-webhook audit --fix`"), "{table}");
     assert!(!table.contains('\u{1b}'), "colour on no terminal: {table}");
 }
 
@@ -254,7 +254,7 @@ pub(super) async fn times_are_mended_after_a_dry_run_by_whoever_may_write(world:
     world.webhook.lock().await.restart(&["--break-glass-user", "alice"]).await;
     let audited = audit(world, "alice", &["--fix", "--yes"]).await;
     world.webhook.lock().await.restart(&[]).await;
-    assert_eq!((audited.code, &audited.report["fixes"][0]["result"]), (0, &json!("mended")), "{}", audited.stderr);
+    assert_eq!((audited.code, &audited.report["fixes"][0]["result"]), (0, &json!("repaired")), "{}", audited.stderr);
     let end = world.form.parse_time(&stored(&world.admin, &lost).await["status"]["end_time"]);
     assert!(end > Timestamp::now());
     assert_eq!(audit(world, "admin", &[]).await.code, 0);

@@ -1,4 +1,4 @@
-//! Stored Sessions that end before they start, or would once they have an end: what mends them passes the webhook itself.
+//! Stored Sessions that end before they start, or would once they have an end: what repairs them passes the webhook itself.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ impl OddPair {
     }
 
     /// Whether there is anything that HobbyFarm cannot use.
-    fn is_mended(&self) -> bool {
+    fn is_repaired(&self) -> bool {
         !matches!((self.start, self.end), (Becomes::Same, Becomes::Same))
     }
 
@@ -120,7 +120,7 @@ pub(super) async fn audit_tells_of_them_and_mends_those_whose_end_cannot_be_used
     assert_eq!(audited.findings(), expected(&pairs, |pair| &pair.findings), "{}", audited.stderr);
 
     let since = Timestamp::now();
-    let mended: BTreeSet<_> = pairs.iter().filter(|pair| pair.is_mended()).map(OddPair::name).collect();
+    let repaired: BTreeSet<_> = pairs.iter().filter(|pair| pair.is_repaired()).map(OddPair::name).collect();
     let mut webhook = world.webhook.lock().await;
     webhook.restart(&["--break-glass-user", "alice"]).await;
     let audited = audit(world, "alice", &["--fix", "--yes"]).await;
@@ -129,11 +129,11 @@ pub(super) async fn audit_tells_of_them_and_mends_those_whose_end_cannot_be_used
     drop(webhook);
     assert_eq!(
         audited.fixes(),
-        mended.iter().map(|name| [(*name).to_owned(), "mended".to_owned()]).collect(),
+        repaired.iter().map(|name| [(*name).to_owned(), "repaired".to_owned()]).collect(),
         "{}",
         audited.report
     );
-    assert!(passed >= 2 * mended.len() as u64, "{passed}: each is asked for as a dry run, and written");
+    assert!(passed >= 2 * repaired.len() as u64, "{passed}: each is asked for as a dry run, and written");
     for pair in &pairs {
         pair.assert_is_as_it_should_be(world, since).await;
     }
@@ -150,7 +150,7 @@ pub(super) async fn the_backfill_mends_those_whose_end_cannot_be_used(world: &Wo
     let pairs = odd_pairs(world);
     plant(world, &pairs.iter().map(|pair| pair.session.clone()).collect::<Vec<_>>()).await;
     let versions = async || {
-        let left_alone = pairs.iter().filter(|pair| !pair.is_mended());
+        let left_alone = pairs.iter().filter(|pair| !pair.is_repaired());
         let read = left_alone.map(|pair| stored(&world.admin, &pair.session));
         let objects = futures::future::join_all(read).await;
         objects.into_iter().map(|object| object["metadata"]["resourceVersion"].clone()).collect::<Vec<_>>()
@@ -158,20 +158,20 @@ pub(super) async fn the_backfill_mends_those_whose_end_cannot_be_used(world: &Wo
     let (since, before) = (Timestamp::now(), versions().await);
     let mut replica = Replica::start(world, "odd-pairs", &[]).await;
     replica.leads().await;
-    let mended = pairs.iter().filter(|pair| pair.is_mended()).count();
-    replica.has_repaired(mended).await;
+    let repaired = pairs.iter().filter(|pair| pair.is_repaired()).count();
+    replica.has_repaired(repaired).await;
     eventually("nothing is left to be done", PATIENCE, async || {
         (replica.metric("backfill_waiting_sessions").await == 0).then_some(())
     })
     .await;
-    replica.has_repaired(mended).await;
+    replica.has_repaired(repaired).await;
     for pair in &pairs {
         pair.assert_is_as_it_should_be(world, since).await;
     }
     assert_eq!(versions().await, before, "what HobbyFarm can use is not written to");
     let decided = [("webhook", "validate"), ("rule", "HobbyFarm"), ("decision", "allow")];
     let passed = world.webhook.lock().await.reviews_with(&decided).await;
-    assert!(passed >= mended as u64, "{passed}");
+    assert!(passed >= repaired as u64, "{passed}");
     assert_eq!(replica.metric("backfill_sessions_total{result=\"failed\"}").await, 0);
     drop(replica);
     world.delete_all_sessions().await;
