@@ -11,4 +11,6 @@
 
 mod facts;
 mod faults;
+mod inject;
+mod judgements;
 mod pod_settings;
