@@ -161,10 +161,21 @@ impl ApiServer {
         tokio::time::timeout(PATIENCE, often).await.map(drop).map_err(drop)
     }
 
-    /// Whether the Session has its times.
+    /// Stores so many more Sessions without times.
+    pub(crate) fn store_sessions(&self, count: usize) {
+        let mut state = self.state.lock().unwrap();
+        for number in 0..count {
+            let (mut object, name) = (session(), format!("more-{number}"));
+            (object["metadata"]["name"], object["metadata"]["uid"]) = (json!(name), json!(name));
+            state.objects.insert(format!("{GROUP}/namespaces/{NAMESPACE}/sessions/{name}"), object);
+        }
+    }
+
+    /// Whether the Sessions have their times.
     pub(crate) fn is_repaired(&self) -> bool {
         let state = self.state.lock().unwrap();
-        state.objects[&session_path()]["status"]["end_time"].as_str().is_some_and(|time| !time.is_empty())
+        let mut sessions = state.objects.values().filter(|object| object["kind"] == "Session");
+        sessions.all(|session| session["status"]["end_time"].as_str().is_some_and(|time| !time.is_empty()))
     }
 
     /// All Events that were written, as text.

@@ -168,6 +168,23 @@ async fn the_backfill_goes_on_and_loses_nothing() {
     .await;
 }
 
+/// However many wait, that nobody answers is one fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_wait_for_an_answer_are_told_of_once() {
+    for kind in [Kind::Get, Kind::Patch] {
+        let server = ApiServer::start(Some((kind, Fault::Reset))).await;
+        server.store_sessions(20);
+        let serving = Serving::start(&server, "--backfill --backfill-after 0s").unwrap();
+        let asked = server.is_asked(kind, 42).await;
+        server.heal();
+        let repaired = serving.becomes("they are repaired", |_| server.is_repaired()).await;
+        let (_, log) = serving.stop();
+        assert!(asked.is_ok() && repaired.is_ok(), "{kind:?}\n{log}");
+        let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+        assert_eq!((told("trying again"), told("sessions are repaired again")), (1, 1), "{kind:?}\n{log}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audit_of_a_server_goes_on() {
     table(&[Kind::Groups, Kind::References, Kind::List], async |kind, fault| {

@@ -140,6 +140,8 @@ impl Backfill {
         let mut events = self.events(&sessions);
         let repairer = Repairer::new(self, sessions);
         let (mut queue, mut repairs, mut watches) = (WorkQueue::default(), FuturesUnordered::new(), false);
+        let mut unreachable =
+            Outage::new("no answer about sessions to be repaired; trying again", "sessions are repaired again");
         let mut pace = interval(Duration::from_secs(1) / MAX_REPAIRS_PER_SECOND);
         let mut ticks = interval(HEARTBEAT);
         while !queue.has_room_again() {
@@ -159,7 +161,7 @@ impl Backfill {
                         // The definition has changed: see whether there is anything left to do.
                         return Ok(());
                     }
-                    self.handle_outcome(due, outcome, &mut queue);
+                    self.handle_outcome(due, outcome, &mut queue, &mut unreachable);
                 }
                 _ = ticks.tick(), if watches => heartbeat.progress(),
             }
@@ -224,8 +226,11 @@ impl Backfill {
         Ok(true)
     }
 
-    fn handle_outcome(&self, due: Due, outcome: RepairOutcome, queue: &mut WorkQueue) {
+    fn handle_outcome(&self, due: Due, outcome: RepairOutcome, queue: &mut WorkQueue, unreachable: &mut Outage) {
         self.count_outcome(&outcome);
+        if !matches!(outcome, RepairOutcome::Unreachable(_)) {
+            unreachable.succeeded();
+        }
         match outcome {
             RepairOutcome::Repaired | RepairOutcome::NothingToDo | RepairOutcome::OtherVersions => {}
             RepairOutcome::TooYoung { uid, delay } => queue.enqueue(due.key, uid, delay),
@@ -235,6 +240,11 @@ impl Backfill {
                 tracing::warn!(namespace, name, attempts, error, "session not repaired; trying again");
                 queue.requeue(due);
             }
+            // However many Sessions wait, it is one fault.
+            RepairOutcome::Unreachable(error) => {
+                unreachable.failed(&error);
+                queue.requeue(due);
+            }
         }
     }
 
@@ -242,7 +252,7 @@ impl Backfill {
         let result = match outcome {
             RepairOutcome::Repaired => "repaired",
             RepairOutcome::Conflict => "outrun",
-            RepairOutcome::Failed(_) => "failed",
+            RepairOutcome::Failed(_) | RepairOutcome::Unreachable(_) => "failed",
             RepairOutcome::NothingToDo | RepairOutcome::OtherVersions | RepairOutcome::TooYoung { .. } => return,
         };
         self.metrics.backfill_sessions.get_or_create(&ResultLabel { result }).inc();

@@ -10,7 +10,7 @@ use kube::{Client, ResourceExt};
 use super::Backfill;
 use super::events::EventRecorder;
 use super::work_queue::{Due, SessionKey};
-use crate::cluster::client::describe;
+use crate::cluster::client::{describe, is_answer};
 use crate::cluster::lease::{Leadership, is_leader};
 use crate::cluster::repair_planner::RepairPlanner;
 use crate::cluster::sessions::{Sessions, StoredSession, WriteOutcome};
@@ -41,6 +41,15 @@ pub(super) enum RepairOutcome {
     Conflict,
     /// Why not.
     Failed(String),
+    /// The API server has not answered; what became of the connection.
+    Unreachable(String),
+}
+
+impl RepairOutcome {
+    fn of_error(error: &kube::Error) -> Self {
+        let text = describe(error);
+        if is_answer(error) { Self::Failed(text) } else { Self::Unreachable(text) }
+    }
 }
 
 pub(super) struct Repairer<'a> {
@@ -100,7 +109,7 @@ impl<'a> Repairer<'a> {
         let object = match sessions.api(Some(&key.namespace)).get_opt(&key.name).await {
             Ok(Some(object)) => object,
             Ok(None) => return RepairOutcome::NothingToDo,
-            Err(error) => return RepairOutcome::Failed(describe(&error)),
+            Err(error) => return RepairOutcome::of_error(&error),
         };
         let Ok(session) = Session::read(object.raw()) else { return RepairOutcome::NothingToDo };
         let first = self.planner.plan(&session);
@@ -127,7 +136,7 @@ impl<'a> Repairer<'a> {
             Ok(WriteOutcome::Conflict) => RepairOutcome::Conflict,
             Ok(WriteOutcome::OtherVersions(_)) => RepairOutcome::OtherVersions,
             Ok(WriteOutcome::Gone) => self.rediscover().await,
-            Err(error) => RepairOutcome::Failed(describe(&error)),
+            Err(error) => RepairOutcome::of_error(&error),
         }
     }
 
@@ -152,7 +161,7 @@ impl<'a> Repairer<'a> {
                 RepairOutcome::Conflict
             }
             Ok(None) => RepairOutcome::NothingToDo,
-            Err(error) => RepairOutcome::Failed(describe(&error)),
+            Err(error) => RepairOutcome::of_error(&error),
         }
     }
 
