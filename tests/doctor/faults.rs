@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::{Value, json};
 use session_webhook::core::doctor::{
-    CaBundleContent, CertificateSource, CheckId, ClockReading, Facts, Observation, PresentedCertificate, ProbeResult,
-    ServeSettings, SettingsUnknown, Status, Unobservable, WriteRights, run_checks,
+    CaBundleContent, CertificateSource, Check, CheckId, ClockReading, Facts, Observation, PresentedCertificate,
+    ProbeResult, ServeSettings, SettingsUnknown, Status, Unobservable, WriteRights, run_checks,
 };
 use session_webhook::core::installation::NAMESPACE;
 use session_webhook::core::settings::{Dialect, Impersonation, Mode};
@@ -109,6 +109,7 @@ fn a_sound_installation_has_nothing_to_mend() {
 #[test]
 fn each_check_stands_in_a_file_of_its_name() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core/doctor/checks");
+    let mut files = HashSet::from(["mod".to_owned()]);
     for check in run_checks(&sound()) {
         let (id, name) = (check.id, check.id.name());
         let configurations = [CheckId::MutatingConfiguration, CheckId::ValidatingConfiguration];
@@ -117,6 +118,22 @@ fn each_check_stands_in_a_file_of_its_name() {
         let text = std::fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap();
         let first = text.lines().next().unwrap();
         assert!(first.contains(&format!("`{name}`")), "{file}: {first}");
+        files.insert(file);
+    }
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(files.contains(&file), "run_checks does not run {file}.rs");
+    }
+}
+
+#[test]
+fn each_check_has_its_fault_here_and_its_line_on_the_page_for_people() {
+    let (faults, page) = (include_str!("faults.rs"), include_str!("../../docs/doctor.md"));
+    for Check { id, .. } in run_checks(&sound()) {
+        assert!(faults.contains(&format!("CheckId::{id:?}")), "{id:?} has no fault in tests/doctor/faults.rs");
+        let name = id.name();
+        let is_shown = page.lines().any(|line| line.split_whitespace().nth(1) == Some(&name));
+        assert!(is_shown, "{name} has no line in docs/doctor.md");
     }
 }
 
