@@ -335,6 +335,14 @@ mod tests {
     }
 
     #[test]
+    fn refusals_of_a_writer_are_there_before_the_first() {
+        let text = Metrics::new("", "").encode();
+        for rule in Rule::ALL.iter().filter(|rule| rule.is_manual()) {
+            assert!(text.contains(&format!("rule=\"{rule}\"")), "start_at_zero has no {rule}");
+        }
+    }
+
+    #[test]
     fn refusals_are_counted_by_code_and_reason() {
         let metrics = Metrics::new("", "");
         metrics.refused.get_or_create(&RefusalLabels { code: 400, reason: "unreadable" }).inc();

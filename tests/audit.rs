@@ -81,6 +81,15 @@ fn audited(sessions: &[Value]) -> Vec<SessionFinding> {
     found
 }
 
+/// A kind without a row would be one that no Session shows.
+#[test]
+fn every_kind_of_finding_has_its_row() {
+    let rows = include_str!("audit.rs");
+    for kind in FindingKind::ALL {
+        assert!(rows.contains(&format!("FindingKind::{kind}")), "{kind} has no row in tests/audit.rs");
+    }
+}
+
 /// Kind and field of each finding.
 fn kinds(sessions: &[Value]) -> Vec<(FindingKind, String)> {
     audited(sessions).into_iter().map(|found| (found.finding.kind, found.finding.field)).collect()

@@ -11,6 +11,15 @@ use session_webhook::core::admission::rule::Rule;
 use session_webhook::core::settings::{Impersonation, Invariants, Mode, Settings};
 use support::recorded::{decide, shipped};
 
+/// A rule without a row would be one that nothing has to decide by.
+#[test]
+fn every_rule_has_its_row() {
+    let rows = include_str!("table.rs");
+    for rule in Rule::ALL {
+        assert!(rows.contains(&format!("Rule::{rule}")), "{rule} has no row in tests/table.rs");
+    }
+}
+
 const HOBBYFARM: &str = "system:serviceaccount:hobbyfarm-system:hobbyfarm-session";
 const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
 

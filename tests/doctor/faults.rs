@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use rstest::rstest;
 use serde_json::json;
 use session_webhook::core::doctor::{
-    CaBundleContent, CertificateSource, CheckId, ClockReading, Facts, Observation, ProbeResult, SettingsUnknown,
+    CaBundleContent, CertificateSource, Check, CheckId, ClockReading, Facts, Observation, ProbeResult, SettingsUnknown,
     Status, Unobservable, WriteRights, run_checks,
 };
 use session_webhook::core::settings::{Dialect, Impersonation};
@@ -52,6 +52,7 @@ fn a_sound_installation_has_nothing_to_fix() {
 #[test]
 fn each_check_stands_in_a_file_of_its_name() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core/doctor/checks");
+    let mut files = HashSet::from(["mod".to_owned()]);
     for check in run_checks(&sound()) {
         let (id, name) = (check.id, check.id.name());
         let configurations = [CheckId::MutatingConfiguration, CheckId::ValidatingConfiguration];
@@ -60,6 +61,22 @@ fn each_check_stands_in_a_file_of_its_name() {
         let text = std::fs::read_to_string(folder.join(format!("{file}.rs"))).unwrap();
         let first = text.lines().next().unwrap();
         assert!(first.contains(&format!("`{name}`")), "{file}: {first}");
+        files.insert(file);
+    }
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(files.contains(&file), "run_checks does not run {file}.rs");
+    }
+}
+
+#[test]
+fn each_check_has_its_fault_here_and_its_line_on_the_page_for_people() {
+    let (faults, page) = (include_str!("faults.rs"), include_str!("../../docs/doctor.md"));
+    for Check { id, .. } in run_checks(&sound()) {
+        assert!(faults.contains(&format!("CheckId::{id:?}")), "{id:?} has no fault in tests/doctor/faults.rs");
+        let name = id.name();
+        let is_shown = page.lines().any(|line| line.split_whitespace().nth(1) == Some(&name));
+        assert!(is_shown, "{name} has no line in docs/doctor.md");
     }
 }
 

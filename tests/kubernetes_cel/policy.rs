@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::apiserver::ApiServer;
 use crate::objects::{generated, policies};
 use crate::recorded::recorded;
-use crate::write_guard::{Outcome, WRITER_RULES, WriteGuard};
+use crate::write_guard::{Outcome, WriteGuard, writer_rules};
 
 /// What a policy does with each request.
 pub fn outcomes(server: &ApiServer, policy: &Value, reviews: &[Value]) -> Vec<Outcome> {
@@ -54,7 +54,7 @@ pub fn recorded_requests(server: &ApiServer) {
 pub fn generated_requests(server: &ApiServer) {
     let met = agreed(server, &generated(4_000));
     println!("{met:?}");
-    for rule in WRITER_RULES {
+    for rule in writer_rules() {
         assert!(met.get(rule.name()).is_some_and(|count| *count >= 50), "{rule} was met too seldom");
     }
 }

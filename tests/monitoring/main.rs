@@ -154,12 +154,16 @@ fn every_metric_is_shown_or_watched() {
 #[test]
 fn every_alert_names_its_runbook_and_every_runbook_its_alert() {
     let folder = root().join("docs/runbooks");
+    let table = fs::read_to_string(root().join("docs/alerts.md")).unwrap();
     for rule in rules() {
         let name = rule["alert"].as_str().unwrap();
         let path = format!("docs/runbooks/{name}.md");
         assert_eq!(rule["annotations"]["runbook_url"], json!(path));
         let page = fs::read_to_string(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert!(page.starts_with(&format!("# {name}\n")), "{path}");
+        let row = table.lines().find(|line| line.starts_with(&format!("| [{name}](runbooks/{name}.md) |")));
+        let row = row.unwrap_or_else(|| panic!("docs/alerts.md has no row for {name}"));
+        assert!(row.contains(rule["labels"]["severity"].as_str().unwrap()), "{row}");
         for part in ["## What it means", "## What it does to users", "## What to look at", "## How to fix it"] {
             assert!(page.contains(&format!("\n{part}\n")), "{path} has no {part:?}");
         }

@@ -34,7 +34,7 @@ use session_webhook::core::settings::Settings;
 
 use reviews::Choices;
 use twin::Twin;
-use write_guard::{WRITER_RULES, WriteGuard, settings};
+use write_guard::{WriteGuard, settings, writer_rules};
 
 /// How many reviews are generated.
 const REVIEWS: u32 = 100_000;
@@ -93,7 +93,7 @@ fn policy_and_cel_agree_on_generated_reviews() {
     }
     println!("{seen:#?}");
     assert_eq!(seen.values().sum::<u32>(), REVIEWS);
-    for rule in WRITER_RULES {
+    for rule in writer_rules() {
         let count = seen.get(rule.name()).copied().unwrap_or_default();
         assert!(count >= OFTEN, "{rule} was met {count} times only");
     }

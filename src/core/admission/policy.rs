@@ -185,9 +185,23 @@ impl Rule {
         matches!(self, Self::HobbyFarm | Self::BreakGlass)
     }
 
-    /// Whether the writer is the fault.
-    const fn is_manual(self) -> bool {
-        matches!(self, Self::Impersonation | Self::ManualCreate | Self::ManualEdit | Self::ManualStatusEdit)
+    /// Whether the writer is the fault. Every rule is named, or a new one that refuses would let pass where it was forgotten.
+    pub(crate) const fn is_manual(self) -> bool {
+        match self {
+            Self::Impersonation | Self::ManualCreate | Self::ManualEdit | Self::ManualStatusEdit => true,
+            Self::NotGuarded
+            | Self::HobbyFarm
+            | Self::BreakGlass
+            | Self::NoChange
+            | Self::Housekeeping
+            | Self::Release
+            | Self::BadFlag
+            | Self::BadTime
+            | Self::StartMoved
+            | Self::EndBeforeStart
+            | Self::Resurrected
+            | Self::OwnerChanged => false,
+        }
     }
 }
 
