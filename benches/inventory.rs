@@ -1,5 +1,5 @@
-//! A large HobbyFarm: what `audit` takes for 10,000 Sessions, and what `serve --backfill` takes at start when 100,000 lack their
-//! times.
+//! A large HobbyFarm: what `audit` takes for 10,000 Sessions, what `serve --backfill` takes at start when 100,000 lack their
+//! times, and how long a new Session then waits for its own.
 //!
 //! `KUBEBUILDER_ASSETS=$(tests/control-plane) cargo bench --bench inventory [-- --sessions 100000]`
 
@@ -49,6 +49,8 @@ const WRITERS: usize = 32;
 const SOON: Duration = Duration::from_mins(1);
 /// The times at which the backfill's work is looked at, after its start.
 const LOOKS: [u64; 3] = [5, 15, 30];
+/// Sessions that are stored while the others wait.
+const NEWCOMERS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -81,7 +83,7 @@ async fn run(assets: std::path::PathBuf, sessions: usize) {
     audit(&cluster.admin_kubeconfig(), AUDITED);
     write(&admin, (0..sessions).map(|number| form.session(&format!("without-times-{number}")))).await;
     audit(&cluster.admin_kubeconfig(), AUDITED + sessions);
-    backfill(&cluster.admin_kubeconfig(), folder.path(), &admin).await;
+    backfill(&cluster.admin_kubeconfig(), folder.path(), &admin, form).await;
 }
 
 async fn write(admin: &Writer, sessions: impl Iterator<Item = Value>) {
@@ -108,7 +110,7 @@ fn audit(kubeconfig: &Path, sessions: usize) {
     println!("audit of {sessions} Sessions: {:.2} s, {} MB at most", start.elapsed().as_secs_f64(), peak / 1024);
 }
 
-async fn backfill(kubeconfig: &Path, folder: &Path, admin: &Writer) {
+async fn backfill(kubeconfig: &Path, folder: &Path, admin: &Writer, form: Form) {
     let ops = format!("127.0.0.1:{}", free_port());
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
     command
@@ -134,6 +136,17 @@ async fn backfill(kubeconfig: &Path, folder: &Path, admin: &Writer) {
             kilobytes(process.id(), "VmRSS").unwrap() / 1024,
             kilobytes(process.id(), "VmHWM").unwrap() / 1024,
         );
+    }
+    for number in 0..NEWCOMERS {
+        let session = form.session(&format!("new-{number}"));
+        accepts(admin, Request::create(&session)).await;
+        let start = Instant::now();
+        eventually("the new Session is repaired", SOON, async || {
+            let stored = accepts(admin, Request::read(&session)).await.body;
+            stored["status"]["end_time"].as_str().filter(|time| !time.is_empty()).map(drop)
+        })
+        .await;
+        println!("a Session that is stored meanwhile is repaired after {:.2} s", start.elapsed().as_secs_f64());
     }
 }
 
