@@ -1,5 +1,7 @@
 //! What is told: short, complete, and nothing that is secret.
 
+use std::collections::BTreeSet;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -61,10 +63,8 @@ fn is_short_and_its_causes_complete(#[case] changes: &[(&str, Value)]) {
     let message = answer.response["status"]["message"].as_str().unwrap();
     assert!(message.chars().count() < 500, "{}: {message}", message.chars().count());
     let causes = answer.response["status"]["details"]["causes"].as_array().unwrap();
-    let mut fields: Vec<_> = causes.iter().map(|cause| cause["field"].as_str().unwrap()).collect();
-    fields.sort_unstable();
-    fields.dedup();
-    let expected = [
+    let fields: BTreeSet<_> = causes.iter().map(|cause| cause["field"].as_str().unwrap()).collect();
+    let expected = BTreeSet::from([
         "spec.user",
         "status.active",
         "status.end_time",
@@ -72,7 +72,7 @@ fn is_short_and_its_causes_complete(#[case] changes: &[(&str, Value)]) {
         "status.paused",
         "status.paused_time",
         "status.start_time",
-    ];
+    ]);
     assert_eq!(fields, expected);
     for cause in causes {
         assert_eq!(
