@@ -48,15 +48,15 @@ macro_rules! fixture {
 }
 
 #[library_benchmark]
-#[bench::create_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/15-create-client-go.mutating")), setup = recorded, config = at_most(53_014))]
-#[bench::create_validate(args = (Webhook::Validate, fixture!("gargantua-status/15-create-client-go.validating")), setup = recorded, config = at_most(35_984))]
-#[bench::first_status_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/60-status-first-put-by-session-service.mutating")), setup = recorded, config = at_most(65_930))]
-#[bench::keep_alive_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.mutating")), setup = recorded, config = at_most(74_721))]
-#[bench::keep_alive_validate(args = (Webhook::Validate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.validating")), setup = recorded, config = at_most(76_373))]
-#[bench::denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/02-create-by-alice.validating")), setup = recorded, config = at_most(41_009))]
-#[bench::edit_denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/34-update-merge-patch-by-alice.validating")), setup = recorded, config = at_most(78_967))]
-#[bench::no_change_validate(args = (Webhook::Validate, fixture!("gargantua-status/40-update-noop-merge-patch-by-alice.validating")), setup = recorded, config = at_most(75_400))]
-#[bench::documented_create_mutate(args = (Webhook::Mutate, fixture!("documented-nostatus/14-create-seed-sample-no-validate.mutating")), setup = recorded, config = at_most(45_495))]
+#[bench::create_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/15-create-client-go.mutating")), setup = recorded, config = at_most(49_333))]
+#[bench::create_validate(args = (Webhook::Validate, fixture!("gargantua-status/15-create-client-go.validating")), setup = recorded, config = at_most(35_548))]
+#[bench::first_status_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/60-status-first-put-by-session-service.mutating")), setup = recorded, config = at_most(59_163))]
+#[bench::keep_alive_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.mutating")), setup = recorded, config = at_most(67_041))]
+#[bench::keep_alive_validate(args = (Webhook::Validate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.validating")), setup = recorded, config = at_most(72_606))]
+#[bench::denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/02-create-by-alice.validating")), setup = recorded, config = at_most(40_350))]
+#[bench::edit_denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/34-update-merge-patch-by-alice.validating")), setup = recorded, config = at_most(75_607))]
+#[bench::no_change_validate(args = (Webhook::Validate, fixture!("gargantua-status/40-update-noop-merge-patch-by-alice.validating")), setup = recorded, config = at_most(70_424))]
+#[bench::documented_create_mutate(args = (Webhook::Mutate, fixture!("documented-nostatus/14-create-seed-sample-no-validate.mutating")), setup = recorded, config = at_most(43_955))]
 fn review((policy, webhook, body): (Policy, Webhook, String)) -> Vec<u8> {
     answer(&policy, webhook, &body)
 }

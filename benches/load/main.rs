@@ -4,7 +4,7 @@
 //! median over the turns; a ratio is the median of the ratios of each pair of turns.
 //!
 //! `cargo build --profile bench --example floor && cargo bench --bench load [-- --connections 16 --cases mutate,validate
-//! --turns 7 --seconds 1 --options "--log-level off"]`
+//! --turns 7 --seconds 1 --options "--log-level off" --against target/of-another-commit/release/session-webhook]`
 
 #![allow(
     clippy::unwrap_used,
@@ -137,7 +137,7 @@ fn machine() -> String {
 
 /// All cases over so many connections at a time, with fresh servers: memory that a process once had stays with it.
 fn level(plan: &Plan, certificate: &Certificate, mode: Mode, count: usize, rows: &mut Vec<Row>) {
-    let servers = [Server::floor(certificate), Server::webhook(certificate, &plan.options)];
+    let servers = [Server::floor(certificate, &plan.options), Server::webhook(certificate, &plan.options)];
     let mut clients = servers.each_ref().map(|server| Client::new(server.address, &certificate.authority));
     for (case, request) in plan.cases.iter().filter(|(case, _)| mode == Mode::Kept || NEW.contains(case)) {
         // Until everything has been touched once.
@@ -274,7 +274,7 @@ fn unlogged_denials(plan: &Plan, certificate: &Certificate) -> [f64; 2] {
 
 /// Where the CPU goes, for some calls of the webhook and one of the floor.
 fn profiles(plan: &Plan, certificate: &Certificate, rows: &[Row]) {
-    let servers = [Server::floor(certificate), Server::webhook(certificate, &plan.options)];
+    let servers = [Server::floor(certificate, &plan.options), Server::webhook(certificate, &plan.options)];
     let mut table = Table::new(&["µs"].into_iter().chain(profile::parts()).chain(["all"]).collect::<Vec<_>>());
     for (of, case) in [(0, "validate"), (1, "validate"), (1, "mutate"), (1, "denial"), (1, "keep-alive validate")] {
         let (_, request) = plan.cases.iter().find(|(known, _)| *known == case).unwrap();

@@ -8,8 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{CORES, PATIENCE};
+use crate::support::{CORES, PATIENCE, argument};
 use crate::tests::certificates::{ALIVE, Authority};
+
+/// The released program.
+pub(crate) const WEBHOOK: &str = env!("CARGO_BIN_EXE_session-webhook");
 
 /// Certificate and key of both servers, in files.
 pub(crate) struct Certificate {
@@ -40,8 +43,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn webhook(certificate: &Certificate, options: &[String]) -> Self {
+        Self::webhook_of(Path::new(WEBHOOK), certificate, options)
+    }
+
+    fn webhook_of(program: &Path, certificate: &Certificate, options: &[String]) -> Self {
         let address = free_address();
-        let mut command = Self::webhook_command(certificate, &format!("--listen={address}"));
+        let mut command = webhook_command(program, certificate, &format!("--listen={address}"));
         // Into a file: whoever reads a pipe takes time from the load, and makes the server wait when he is late.
         let log = tempfile::tempfile_in(&certificate.folder).unwrap();
         let child = command.arg("--ops-listen=127.0.0.1:0").args(options).stderr(log).spawn().unwrap();
@@ -53,21 +60,11 @@ impl Server {
         Self { child, address }
     }
 
-    /// The webhook as it is shipped but for its addresses, the number of connections, and these options.
-    pub(crate) fn webhook_command(certificate: &Certificate, option: &str) -> Command {
-        let mut command = pinned(Path::new(env!("CARGO_BIN_EXE_session-webhook")));
-        command
-            .arg("serve")
-            .arg(concat!("--config=", env!("CARGO_MANIFEST_DIR"), "/manifests/base/config.yaml"))
-            .args(["--max-connections=2048", option])
-            .arg("--tls-cert")
-            .arg(certificate.file("tls.crt"))
-            .arg("--tls-key")
-            .arg(certificate.file("tls.key"));
-        command
-    }
-
-    pub(crate) fn floor(certificate: &Certificate) -> Self {
+    /// What the webhook is compared with: the floor, or the build of another commit that `--against` names.
+    pub(crate) fn floor(certificate: &Certificate, options: &[String]) -> Self {
+        if let Some(other) = argument("--against") {
+            return Self::webhook_of(Path::new(&other), certificate, options);
+        }
         let own = std::env::current_exe().unwrap();
         let floor = own.ancestors().nth(2).unwrap().join("examples/floor");
         assert!(floor.exists(), "no {}: cargo build --profile bench --example floor", floor.display());
@@ -89,6 +86,20 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The webhook as it is shipped but for its addresses, the number of connections, and this option.
+pub(crate) fn webhook_command(program: &Path, certificate: &Certificate, option: &str) -> Command {
+    let mut command = pinned(program);
+    command
+        .arg("serve")
+        .arg(concat!("--config=", env!("CARGO_MANIFEST_DIR"), "/manifests/base/config.yaml"))
+        .args(["--max-connections=2048", option])
+        .arg("--tls-cert")
+        .arg(certificate.file("tls.crt"))
+        .arg("--tls-key")
+        .arg(certificate.file("tls.key"));
+    command
 }
 
 /// On a core of its own from the start, so that it makes itself at home there.

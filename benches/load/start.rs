@@ -2,17 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::server::{Certificate, Server, free_address};
+use crate::server::{Certificate, WEBHOOK, free_address, webhook_command};
 
 /// How long each of so many starts took until `/readyz` answered with 200, sorted, in milliseconds.
 pub(crate) fn times(certificate: &Certificate, count: usize) -> Vec<f64> {
     let mut times: Vec<_> = (0..count)
         .map(|_| {
             let ops = free_address();
-            let mut command = Server::webhook_command(certificate, &format!("--ops-listen={ops}"));
+            let mut command = webhook_command(Path::new(WEBHOOK), certificate, &format!("--ops-listen={ops}"));
             command.arg("--listen=127.0.0.1:0").stderr(Stdio::null());
             let began = Instant::now();
             let mut child = command.spawn().unwrap();

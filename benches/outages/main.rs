@@ -1,5 +1,6 @@
 //! Ten minutes in which the API server is killed, stopped, cut off and slowed down, under two replicas with everything switched on:
-//! how long until a Session is repaired again, and what grows or stays behind.
+//! how long until a Session is repaired again, and what grows or stays behind. After each round its Sessions are deleted, so that what
+//! grows does not grow with them.
 //!
 //! `cargo bench --bench outages [-- --minutes 10 --seconds 25]`
 
@@ -135,6 +136,7 @@ impl Trial {
         self.until_repaired().await;
         let (began, mut resources) = (Instant::now(), vec![self.resources()]);
         let mut recoveries = Disturbance::ALL.map(|_| Vec::new());
+        let mut stored = 0;
         while began.elapsed() < total {
             for (disturbance, recoveries) in Disturbance::ALL.into_iter().zip(&mut recoveries) {
                 let writing = async {
@@ -149,10 +151,13 @@ impl Trial {
                 }
                 recoveries.push(self.until_repaired().await);
             }
+            stored += self.until_all_are_repaired().await;
+            let sessions = format!("/apis/hobbyfarm.io/v1/namespaces/{HOBBYFARM}/sessions");
+            accepts(&self.admin, Request::delete_path(sessions, "Background")).await;
             resources.push(self.resources());
+            println!("{} s: round {} has ended", began.elapsed().as_secs(), resources.len() - 1);
         }
         let taken = began.elapsed();
-        let stored = self.until_all_are_repaired().await;
         self.report(taken, &resources, &recoveries).await;
         println!("{stored} Sessions were stored without times; all of them have theirs");
         self.stop().await;

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use super::request_error::RequestError;
 /// An amount that requests in flight share.
 #[derive(Debug)]
 pub(super) struct InFlightBudget {
-    limit: usize,
-    taken: AtomicUsize,
+    limit: i64,
+    /// What is taken.
     gauge: Gauge,
 }
 
 impl InFlightBudget {
-    /// `gauge` follows what is taken.
+    /// `gauge` is where what is taken is counted, and nowhere else.
     pub(super) fn new(limit: usize, gauge: Gauge) -> Arc<Self> {
-        Arc::new(Self { limit, taken: AtomicUsize::new(0), gauge })
+        Arc::new(Self { limit: to_i64(limit), gauge })
     }
 
     /// Takes `amount` until the permit is dropped; `None` when that is more than is left.
@@ -42,26 +42,26 @@ impl InFlightBudget {
 #[derive(Debug)]
 pub(super) struct InFlightPermit {
     budget: Arc<InFlightBudget>,
-    amount: usize,
+    amount: i64,
 }
 
 impl InFlightPermit {
     /// Takes `more` as well; false when that is more than is left.
     fn acquire_more(&mut self, more: usize) -> bool {
-        let fits = |taken: usize| taken.checked_add(more).filter(|sum| *sum <= self.budget.limit);
-        if self.budget.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_err() {
-            return false;
+        let InFlightBudget { limit, gauge } = &*self.budget;
+        let more = to_i64(more);
+        let add = |taken: i64| taken.checked_add(more).filter(|sum| sum <= limit);
+        let fits = gauge.inner().fetch_update(Ordering::AcqRel, Ordering::Acquire, add).is_ok();
+        if fits {
+            self.amount += more;
         }
-        self.amount += more;
-        self.budget.gauge.inc_by(to_i64(more));
-        true
+        fits
     }
 }
 
 impl Drop for InFlightPermit {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.amount, Ordering::AcqRel);
-        self.budget.gauge.dec_by(to_i64(self.amount));
+        self.budget.gauge.dec_by(self.amount);
     }
 }
 
@@ -132,7 +132,7 @@ where
 
 /// Reads what is left of a refused request's body and forgets it, within limits. Over HTTP/1.1 a connection that is closed
 /// on unread bytes is reset, and the answer with the reason is lost on the way.
-pub(super) async fn discard<B>(headers: &HeaderMap, mut body: B)
+pub(super) async fn discard<B>(headers: &HeaderMap, body: &mut B)
 where
     B: Body<Data = Bytes> + Unpin,
 {

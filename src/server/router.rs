@@ -8,6 +8,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Bytes, HttpBody as Body};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use futures::FutureExt;
 use http_body_util::Full;
@@ -85,43 +86,48 @@ impl App {
     /// Answers one request, whatever happens on the way.
     ///
     /// There is no router in between: two paths need none, and it would take longer than the decision.
-    pub(super) async fn respond<B>(self: &Arc<Self>, request: Request<B>) -> Response<Full<Bytes>>
+    pub(super) fn respond<B>(self: Arc<Self>, request: Request<B>) -> impl Future<Output = Response<Full<Bytes>>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        if let Ok(response) = AssertUnwindSafe(self.route(request)).catch_unwind().await {
-            return response;
-        }
-        self.metrics.panics.inc();
-        // Where it happened, the panic hook has logged.
-        self.error_response("", &RequestError::Panic)
+        let app = Arc::clone(&self);
+        let (parts, body) = request.into_parts();
+        AssertUnwindSafe(self.route(parts, body)).catch_unwind().map(move |result| {
+            result.unwrap_or_else(|_panic| {
+                app.metrics.panics.inc();
+                // Where it happened, the panic hook has logged.
+                app.error_response("", &RequestError::Panic)
+            })
+        })
     }
 
-    async fn route<B>(self: &Arc<Self>, request: Request<B>) -> Response<Full<Bytes>>
+    #[expect(clippy::manual_async_fn, reason = "an async function would have room for its arguments twice")]
+    fn route<B>(self: Arc<Self>, parts: Parts, mut body: B) -> impl Future<Output = Response<Full<Bytes>>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (parts, mut body) = request.into_parts();
-        let result = match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
-            _ if parts.extensions.get::<UnknownClient>().is_some() => Err(RequestError::UnknownClient),
-            None => Err(RequestError::UnknownPath),
-            Some(_) if parts.method != Method::POST => Err(RequestError::Method),
-            Some(webhook) => {
-                let started = Instant::now();
-                let result = review_response(self, webhook, &parts.headers, &mut body).await;
-                self.metrics.duration_of(webhook).observe(started.elapsed().as_secs_f64());
-                result
-            }
-        };
-        match result {
-            Ok(answer) => {
-                let mut response = Response::new(Full::from(answer));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                response
-            }
-            Err(error) => {
-                body::discard(&parts.headers, body).await;
-                self.error_response(parts.uri.path(), &error)
+        async move {
+            let result = match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
+                _ if parts.extensions.get::<UnknownClient>().is_some() => Err(RequestError::UnknownClient),
+                None => Err(RequestError::UnknownPath),
+                Some(_) if parts.method != Method::POST => Err(RequestError::Method),
+                Some(webhook) => {
+                    let started = Instant::now();
+                    let result = review_response(&self, webhook, &parts.headers, &mut body).await;
+                    self.metrics.duration_of(webhook).observe(started.elapsed().as_secs_f64());
+                    result
+                }
+            };
+            match result {
+                Ok(answer) => {
+                    let mut response = Response::new(Full::from(answer));
+                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    response
+                }
+                Err(error) => {
+                    body::discard(&parts.headers, &mut body).await;
+                    self.error_response(parts.uri.path(), &error)
+                }
             }
         }
     }
@@ -150,21 +156,21 @@ impl App {
 }
 
 /// Answers one request of the webhooks' listener.
-pub(super) async fn answer_request(
+pub(super) fn answer_request(
     app: Arc<App>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
     #[cfg(feature = "traces")]
     let span = crate::traces::begin_request_span(&request);
-    let response = app.respond(request).await;
+    let response = app.respond(request);
     #[cfg(feature = "traces")]
-    let response = span.end_with_response(response).await;
-    Ok(response)
+    let response = response.then(|response| span.end_with_response(response));
+    response.map(Ok)
 }
 
 /// The app as a service, for those who bring their own connections.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new().fallback(async move |request: Request<axum::body::Body>| app.respond(request).await)
+    Router::new().fallback(async move |request: Request<axum::body::Body>| Arc::clone(&app).respond(request).await)
 }
 
 async fn review_response<B>(

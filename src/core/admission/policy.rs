@@ -128,7 +128,7 @@ impl Policy {
     /// Repairs what HobbyFarm or break-glass writes. An update of metadata alone, or of an object that is being deleted,
     /// is left alone: a repair would turn the garbage collector's update into an edit.
     fn mutate(&self, write: &SessionWrite<'_, '_>, now: Timestamp, decision: &mut Decision) {
-        let metadata_only = || write.old.as_ref().is_some_and(|old| !write.object.changes_since(old).beyond_metadata);
+        let metadata_only = || write.old.as_ref().is_some_and(|old| !write.object.differs_beyond_metadata(old));
         if !decision.rule.is_trusted() || write.object.is_being_deleted() || metadata_only() {
             return;
         }

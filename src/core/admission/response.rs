@@ -1,10 +1,12 @@
 //! [`Decision`] to bytes: the `AdmissionReview` that answers a request.
 
-use base64::Engine;
+use base64::encoded_len;
+use base64::engine::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube::core::admission::{META_API_VERSION_V1, META_KIND};
 use kube::core::response::reason;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::core::admission::decision::{Cause, Decision, Denial, Verdict};
 use crate::core::admission::patch;
@@ -28,7 +30,7 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Failure<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
+    patch: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -95,11 +97,7 @@ pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
         Verdict::Deny(refusal) if !decision.is_allowed() => Some(failure(review, refusal)),
         Verdict::Deny(_) | Verdict::Allow => None,
     };
-    let patch = if decision.edits.is_empty() {
-        None
-    } else {
-        Some(STANDARD.encode(patch::json(&decision.edits, decision.status_is_missing)))
-    };
+    let patch = (!decision.edits.is_empty()).then(|| base64(&patch::json(&decision.edits, decision.status_is_missing)));
     to_json(&Answer {
         api_version: META_API_VERSION_V1,
         kind: META_KIND,
@@ -120,6 +118,16 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
     let mut json = Vec::with_capacity(TYPICAL_RESPONSE_LENGTH);
     serde_json::to_writer(&mut json, value).expect("serializable");
     json
+}
+
+/// As a JSON string that is not looked through for what to escape when it is written.
+#[expect(clippy::expect_used, reason = "letters, digits and signs between quotes are a string")]
+fn base64(bytes: &[u8]) -> Box<RawValue> {
+    let mut json = String::with_capacity(encoded_len(bytes.len(), true).unwrap_or_default() + 2);
+    json.push('"');
+    STANDARD.encode_string(bytes, &mut json);
+    json.push('"');
+    RawValue::from_string(json).expect("a JSON string")
 }
 
 /// Code and reason are both set: the API server turns a lone message into a 400.

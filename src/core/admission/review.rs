@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::core::session::Session;
-use crate::core::session::raw_object::TOO_MANY_MEMBERS;
+use crate::core::session::raw_object::{BorrowedText, TOO_MANY_MEMBERS};
 use crate::core::text::{qualified, quote, sanitize_line};
 
 /// The API group of HobbyFarm's resources.
@@ -66,13 +66,13 @@ pub struct Review<'a, O = Object<'a>> {
     #[serde(borrow, default)]
     pub resource: GroupVersionResource<'a>,
     /// `status`, another subresource, or empty.
-    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     pub sub_resource: Cow<'a, str>,
     /// Name of the object; empty for `generateName` and in collection deletes.
-    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     pub name: Cow<'a, str>,
     /// Namespace of the object.
-    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     pub namespace: Cow<'a, str>,
     /// Who asks.
     #[serde(borrow, default)]
@@ -135,10 +135,10 @@ pub struct GroupVersionResource<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct UserInfo<'a> {
     /// User name.
-    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     pub username: Cow<'a, str>,
     /// Set for a real service-account token, absent under `kubectl --as`.
-    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    #[serde(borrow, default, deserialize_with = "text_or_null")]
     pub uid: Cow<'a, str>,
     /// Group names.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
@@ -325,6 +325,11 @@ impl fmt::Display for GroupVersionResource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.group, self.version, self.resource)
     }
+}
+
+/// Borrowed where it has no escapes, which an `Option` of a `Cow` never is.
+fn text_or_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'a, str>, D::Error> {
+    Option::deserialize(deserializer).map(|text| text.map(|BorrowedText(text)| text).unwrap_or_default())
 }
 
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -213,12 +213,7 @@ impl<'a> Session<'a> {
 
     /// What an update from `old` to this changes.
     pub fn changes_since(&self, old: &Self) -> Changes {
-        let mut changes = Changes {
-            beyond_metadata: !objects_equal(self.spec.as_ref(), old.spec.as_ref())
-                || !objects_equal(self.status.object(), old.status.object())
-                || self.rest.changed(&old.rest, &[]).next().is_some(),
-            ..Changes::default()
-        };
+        let mut changes = Changes { beyond_metadata: self.differs_beyond_metadata(old), ..Changes::default() };
         for key in self.metadata.changed(&old.metadata, &["managedFields", "resourceVersion", "generation"]) {
             match key {
                 "finalizers" => changes.finalizers = true,
@@ -227,6 +222,13 @@ impl<'a> Session<'a> {
             }
         }
         changes
+    }
+
+    /// Whether anything but `metadata` is another than in `old`.
+    pub fn differs_beyond_metadata(&self, old: &Self) -> bool {
+        !objects_equal(self.status.object(), old.status.object())
+            || !objects_equal(self.spec.as_ref(), old.spec.as_ref())
+            || self.rest.changed(&old.rest, &[]).next().is_some()
     }
 
     /// Whether this has the finalizers of `old` but for some, and none besides.

@@ -26,7 +26,9 @@ const MAX_DEPTH: usize = 32;
 /// The members of a JSON object, sorted, each value still raw. `null` counts as absent; of members that are given twice the
 /// last one counts, as in Go.
 #[derive(Debug, Clone, Default)]
-pub struct RawObject<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct RawObject<'a>(Vec<Member<'a>>);
+
+type Member<'a> = (Cow<'a, str>, &'a RawValue);
 
 impl<'a> RawObject<'a> {
     /// Reads an object; an error says why it is none.
@@ -40,8 +42,13 @@ impl<'a> RawObject<'a> {
     }
 
     fn raw(&self, key: &str) -> Option<&'a RawValue> {
-        let index = self.0.binary_search_by(|(other, _)| (**other).cmp(key)).ok()?;
-        self.0.get(index).map(|(_, value)| *value)
+        let member = if self.0.len() <= 2 * TYPICAL_MEMBERS {
+            // Keys of another length are not even compared.
+            self.0.iter().find(|(other, _)| other == key)
+        } else {
+            self.0.binary_search_by(|(other, _)| (**other).cmp(key)).ok().and_then(|index| self.0.get(index))
+        };
+        member.map(|(_, value)| *value)
     }
 
     fn keys(&self) -> impl Iterator<Item = &str> {
@@ -80,6 +87,14 @@ impl<'a> RawObject<'a> {
     /// The value under `key`, looked at.
     pub fn scalar(&self, key: &str) -> Scalar<'a> {
         self.get(key).map_or(Scalar::Absent, Scalar::read)
+    }
+
+    /// Whether the other has the same members, a `null` being one.
+    fn equals(&self, other: &Self, depth: usize) -> bool {
+        let is_same = |((key, value), (other_key, other_value)): (&Member<'_>, &Member<'_>)| {
+            key == other_key && raw_equal(value, other_value, depth)
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(is_same)
     }
 
     /// The keys whose values differ between the two objects, but for those that `ignored` names: they may be large, and
@@ -142,10 +157,7 @@ fn raw_equal(one: &RawValue, other: &RawValue, depth: usize) -> bool {
         (Some(b'{'), Some(b'{')) if depth > 0 => {
             let parts = (parse_bounded::<RawObject<'_>>(one_text), parse_bounded::<RawObject<'_>>(other_text));
             let (Some(one), Some(other)) = parts else { return false };
-            one.0.len() == other.0.len()
-                && one.0.iter().zip(&other.0).all(|((key, value), (other_key, other_value))| {
-                    key == other_key && raw_equal(value, other_value, depth - 1)
-                })
+            one.equals(&other, depth - 1)
         }
         (Some(b'['), Some(b'[')) if depth > 0 => {
             let parts = (parse_bounded::<Vec<&RawValue>>(one_text), parse_bounded::<Vec<&RawValue>>(other_text));
@@ -226,5 +238,5 @@ fn flag_word(word: &str) -> Option<bool> {
 /// Whether two parts hold the same members, a `null` being one.
 pub(in crate::core) fn objects_equal(one: Option<&RawObject<'_>>, other: Option<&RawObject<'_>>) -> bool {
     let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
-    one.0.len() == other.0.len() && one.0.iter().all(|(key, value)| json_equal(Some(value), other.raw(key)))
+    one.equals(other, MAX_DEPTH)
 }

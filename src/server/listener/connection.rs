@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request, Response};
+use futures::TryFutureExt;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -102,13 +103,14 @@ where
         if !self.is_allowed_client {
             request.extensions_mut().insert(UnknownClient);
         }
-        let (answer, state) = (self.service.call(request), Arc::clone(&self.state));
-        Box::pin(async move {
-            let mut response = answer.await?;
+        let state = Arc::clone(&self.state);
+        let with_state = move |mut response: Response<C>| {
             if state.on_answer() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response)
-        })
+            response
+        };
+        // No async block, which would have room for the request twice.
+        Box::pin(self.service.call(request).map_ok(with_state))
     }
 }
