@@ -12,10 +12,18 @@ pub(crate) fn chart() -> PathBuf {
     root().join("manifests/chart")
 }
 
-/// Runs Helm.
+/// Runs Helm 3.
 pub(crate) fn helm(arguments: &[&str]) -> Output {
     let output = Command::new("helm").args(arguments).output();
     output.unwrap_or_else(|error| panic!("helm is needed, PATH=$(tests/tools/build helm3):$PATH provides it: {error}"))
+}
+
+/// Runs Helm 4.
+pub(crate) fn helm4(arguments: &[&str]) -> Output {
+    let provider = "HELM4=$(tests/tools/build helm4)/helm";
+    let program = std::env::var_os("HELM4").unwrap_or_else(|| panic!("Helm 4 is needed: {provider}"));
+    let output = Command::new(program).args(arguments).output();
+    output.unwrap_or_else(|error| panic!("Helm 4 is needed, {provider}: {error}"))
 }
 
 /// The chart's objects, without the hook, for the newest server that this Helm knows.
@@ -25,6 +33,11 @@ pub(crate) fn template(arguments: &[&str]) -> Rendered {
 
 /// The objects of any chart.
 pub(crate) fn template_of(chart: &Path, arguments: &[&str]) -> Rendered {
+    template_by(helm, chart, arguments)
+}
+
+/// The same by one of the two Helms.
+pub(crate) fn template_by(helm: fn(&[&str]) -> Output, chart: &Path, arguments: &[&str]) -> Rendered {
     let chart = chart.to_str().unwrap();
     let output = helm(&[&["template", "release", chart, "--namespace", NAMESPACE], arguments].concat());
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -16,10 +16,12 @@ mod equality;
 mod gitops;
 mod helm;
 mod options;
+mod pods;
 mod refusals;
 #[path = "../manifests/render.rs"]
 mod render;
 mod served_name;
+mod service_mesh;
 mod settings;
 mod surroundings;
 mod types;
