@@ -16,17 +16,20 @@ pub(crate) const NAMESPACE: &str = "hobbyfarm-session-webhook";
 
 /// Somewhere else.
 pub(crate) const ELSEWHERE: &str = "elsewhere";
+/// Velero's namespace, and the name of its account there.
+pub(crate) const VELERO: &str = "velero";
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 /// Namespaces, accounts and rights, with the paths to create them at.
 pub(crate) fn people_and_rights() -> Vec<(String, Value)> {
     let mut objects = Vec::new();
-    for name in [HOBBYFARM, NAMESPACE, ELSEWHERE] {
+    for name in [HOBBYFARM, NAMESPACE, ELSEWHERE, VELERO] {
         objects.push(("/api/v1/namespaces".to_owned(), json!({"metadata": {"name": name}})));
     }
     let hobbyfarm = ["hobbyfarm-session", "hobbyfarm-gargantua", "hobbyfarm-user"];
-    let strangers = [(ELSEWHERE, "intruder"), (ELSEWHERE, "hobbyfarm-session"), (HOBBYFARM, "hobbyfarm-quiz")];
+    let strangers =
+        [(ELSEWHERE, "intruder"), (ELSEWHERE, "hobbyfarm-session"), (HOBBYFARM, "hobbyfarm-quiz"), (VELERO, VELERO)];
     for (namespace, name) in hobbyfarm.map(|name| (HOBBYFARM, name)).into_iter().chain(strangers) {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         objects.push((path, json!({"metadata": {"name": name}})));

@@ -19,6 +19,7 @@ mod outage;
 mod people_with_kubectl;
 mod policy;
 mod repairs;
+mod restores;
 mod scope;
 mod self_managed;
 
@@ -88,6 +89,9 @@ pub(crate) const IN_EACH_FORM: &[Scenario] = scenarios![
     backfill::a_time_that_nobody_can_read_is_replaced_and_told_of,
     backfill::a_session_that_is_being_deleted_is_left_alone,
     backfill::a_write_that_comes_in_between_is_never_overwritten,
+    restores::velero_is_refused_like_anybody_else,
+    restores::as_break_glass_a_status_comes_back_where_it_is_a_subresource_and_is_made_anew_elsewhere,
+    restores::as_break_glass_a_session_without_its_status_is_given_times,
     odd_pairs::audit_tells_of_them_and_mends_those_whose_end_cannot_be_used,
     odd_pairs::the_backfill_mends_those_whose_end_cannot_be_used,
     audit::each_planted_fault_is_found_and_nothing_else,
