@@ -14,6 +14,7 @@
 mod admission_policy;
 mod equality;
 mod gitops;
+mod gitops_page;
 mod helm;
 mod options;
 mod pods;
