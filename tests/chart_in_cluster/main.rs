@@ -16,6 +16,11 @@
     reason = "this is test code, which shares modules with tests/e2e and prints a report"
 )]
 
+mod after_install;
+mod cert_manager;
+mod first_hour;
+mod lifecycle;
+mod node;
 mod objects;
 mod own_overlay;
 mod replica;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::kubectl::{Kubectl, Outcome};
+use crate::objects::names;
 use crate::process::eventually;
 use crate::session::Form;
 use crate::verbs::accepts;
@@ -43,7 +44,8 @@ pub(crate) struct World {
 impl World {
     /// Starts everything; nothing is installed.
     pub(crate) async fn new(assets: PathBuf, folder: PathBuf) -> Self {
-        let mut cluster = ControlPlane::start(assets, folder.clone(), &[]).await;
+        // Webhooks behind a Service are called at its endpoints: nothing here routes the addresses of Services.
+        let mut cluster = ControlPlane::start(assets, folder.clone(), &["--enable-aggregator-routing=true"]).await;
         let admin = Writer { user: "kubernetes-admin".to_owned(), client: cluster.admin() };
         for name in [HOBBYFARM, "other"] {
             accepts(&admin, Request::post("/api/v1/namespaces", json!({"metadata": {"name": name}}))).await;
@@ -107,7 +109,7 @@ impl World {
     }
 
     /// Gives Helm the cluster and a home.
-    fn equip<'a>(&self, helm: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn equip<'a>(&self, helm: &'a mut Command) -> &'a mut Command {
         let home = |name: &str| self.folder.join("helm").join(name);
         helm.env("KUBECONFIG", self.cluster.admin_kubeconfig())
             .env("HELM_CACHE_HOME", home("cache"))
@@ -145,14 +147,25 @@ impl World {
     pub(crate) async fn make_namespace(&self) {
         let namespace = json!({"metadata": {"name": NAMESPACE}});
         accepts(&self.admin, Request::post("/api/v1/namespaces", namespace)).await;
+        self.has_its_account(NAMESPACE).await;
+    }
+
+    async fn has_its_account(&self, namespace: &str) {
         eventually("the namespace has its account", PATIENCE, async || {
-            let path = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default");
+            let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/default");
             let account = self.admin.sends(&Request::get(path)).await;
             // Servers before 1.24 give it a Secret as well.
             let settled = !self.is_before(24) || account.body.get("secrets").is_some();
             (account.code == 200 && settled).then_some(())
         })
         .await;
+    }
+
+    /// Waits until the controllers have given every namespace what is theirs to give.
+    pub(crate) async fn settles(&self) {
+        for namespace in names(self, "/api/v1/namespaces").await {
+            self.has_its_account(&namespace).await;
+        }
     }
 
     /// Takes the namespace away, with what is in it.
