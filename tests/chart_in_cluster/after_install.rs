@@ -8,7 +8,7 @@ use std::process::Stdio;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::objects::collection;
+use crate::objects::{collection, read};
 use crate::process::eventually;
 use crate::replica::runs_as;
 use crate::scenarios::{SOURCES, dry_run_of_a_session, install, uninstall, upgrade};
@@ -45,6 +45,22 @@ pub(crate) async fn each_account_may_do_what_the_page_about_rights_says_and_noth
     uninstall(world);
     world.remove_namespace();
     holds_on_page("docs/rights.md", "rights", &table);
+}
+
+pub(crate) async fn the_service_has_addresses_of_both_families_where_that_is_wanted(world: &World) {
+    if world.is_before(23) {
+        return;
+    }
+    world.make_namespace().await;
+    let wanted = [SOURCES[1], "--set=service.ipFamilyPolicy=PreferDualStack"];
+    install(world, &wanted);
+    let service = read(world, &(collection("v1", "services") + "/session-webhook")).await;
+    assert_eq!(service["spec"]["ipFamilies"], json!(["IPv4", "IPv6"]));
+    assert_eq!(service["spec"]["clusterIPs"].as_array().unwrap().len(), 2);
+    let diff = world.kubectl.run_with(&["diff", "-f", "-"], &world.rendered(&wanted), "false");
+    assert_eq!((diff.code, diff.stdout.as_str()), (Some(0), ""), "{diff:?}");
+    uninstall(world);
+    world.remove_namespace();
 }
 
 /// What an account may do in the webhook's namespace, by the API server's own account: verbs, resources and names.

@@ -11,7 +11,7 @@ use crate::after_install::{
     an_api_server_tells_what_the_alerts_on_it_ask_for,
     each_account_may_do_what_the_page_about_rights_says_and_nothing_else,
     helm_test_asks_doctor_in_the_cluster_and_leaves_no_rights_behind,
-    the_objects_on_the_page_about_gitops_are_accepted,
+    the_objects_on_the_page_about_gitops_are_accepted, the_service_has_addresses_of_both_families_where_that_is_wanted,
 };
 use crate::first_hour::{
     the_page_leads_from_nothing_to_a_guard_with_helm, the_page_leads_from_nothing_to_a_guard_with_kustomize,
@@ -62,6 +62,7 @@ scenarios![
     the_page_leads_from_nothing_to_a_guard_with_helm,
     the_page_leads_from_nothing_to_a_guard_with_kustomize,
     an_api_server_tells_what_the_alerts_on_it_ask_for,
+    the_service_has_addresses_of_both_families_where_that_is_wanted,
     the_objects_on_the_page_about_gitops_are_accepted,
     each_account_may_do_what_the_page_about_rights_says_and_nothing_else,
 ];

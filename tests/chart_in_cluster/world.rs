@@ -41,11 +41,25 @@ pub(crate) struct World {
     pub(crate) cluster: ControlPlane,
 }
 
+/// Whether this API server gives Services addresses of both families without being asked for the feature: from 1.23 on.
+fn has_both_address_families(assets: &Path) -> bool {
+    let output = Command::new(assets.join("kube-apiserver")).arg("--version").output().unwrap();
+    minor_of(&String::from_utf8(output.stdout).unwrap()) >= 23
+}
+
+fn minor_of(version: &str) -> u32 {
+    version.split('.').nth(1).unwrap().parse().unwrap()
+}
+
 impl World {
     /// Starts everything; nothing is installed.
     pub(crate) async fn new(assets: PathBuf, folder: PathBuf) -> Self {
         // Webhooks behind a Service are called at its endpoints: nothing here routes the addresses of Services.
-        let mut cluster = ControlPlane::start(assets, folder.clone(), &["--enable-aggregator-routing=true"]).await;
+        let mut flags = vec!["--enable-aggregator-routing=true"];
+        if has_both_address_families(&assets) {
+            flags.push("--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112");
+        }
+        let mut cluster = ControlPlane::start(assets, folder.clone(), &flags).await;
         let admin = Writer { user: "kubernetes-admin".to_owned(), client: cluster.admin() };
         for name in [HOBBYFARM, "other"] {
             accepts(&admin, Request::post("/api/v1/namespaces", json!({"metadata": {"name": name}}))).await;
@@ -81,7 +95,7 @@ impl World {
 
     /// Whether the server is older than this.
     pub(crate) fn is_before(&self, minor: u32) -> bool {
-        self.server.split('.').nth(1).unwrap().parse::<u32>().unwrap() < minor
+        minor_of(&self.server) < minor
     }
 
     /// Helm on this cluster, in the webhook's namespace.

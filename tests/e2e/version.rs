@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::control_plane::kubernetes_versions;
 use crate::writer::Writer;
 
 /// Such as `v1.37.2`.
@@ -16,6 +17,12 @@ impl Version {
     /// Whether it is this version, such as `1.30`, or a later one.
     pub(crate) fn is_at_least(&self, version: &str) -> bool {
         minor(self.0.trim_start_matches('v')) >= minor(version)
+    }
+
+    /// Whether it is as new as the newest that is tested: what takes long is done there.
+    pub(crate) fn is_newest_tested(&self) -> bool {
+        let [.., newest] = kubernetes_versions::TESTED;
+        self.is_at_least(newest)
     }
 }
 

@@ -158,9 +158,9 @@ async fn hobbyfarm_writes(world: &World, session: &Value, times: [&str; 2]) {
 }
 
 pub(super) async fn what_hobbyfarm_writes_at_the_same_moment_stays(world: &World) {
-    const SESSIONS: usize = 1000;
+    let count = if world.version.is_newest_tested() { 1000 } else { 200 };
     prepare(world).await;
-    let sessions: Vec<_> = (0..SESSIONS).map(|_| world.new_session()).collect();
+    let sessions: Vec<_> = (0..count).map(|_| world.new_session()).collect();
     plant(world, &sessions).await;
     let now = Timestamp::now();
     let (start, end) = (world.form.time(now), world.form.time(now + SignedDuration::from_hours(7)));
@@ -186,8 +186,8 @@ pub(super) async fn what_hobbyfarm_writes_at_the_same_moment_stays(world: &World
     let repaired = replica.metric("backfill_sessions_total{result=\"repaired\"}").await;
     let outrun = replica.metric("backfill_sessions_total{result=\"outrun\"}").await;
     assert!(repaired > 0, "the two never met");
-    assert!(repaired < SESSIONS as u64, "the two never met");
-    println!("       {SESSIONS} sessions: {repaired} repaired before HobbyFarm wrote, {outrun} times outrun by it");
+    assert!(repaired < count, "the two never met");
+    println!("       {count} sessions: {repaired} repaired before HobbyFarm wrote, {outrun} times outrun by it");
 }
 
 /// The moment between the backfill's read and its write.

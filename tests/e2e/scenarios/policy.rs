@@ -1,5 +1,7 @@
 //! The policy that the API server evaluates by itself: `session-webhook policy`, `manifests/components/policy`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::deletion::{FINALIZER, config_map, config_maps, is_dying, reference};
@@ -13,6 +15,7 @@ use crate::writer::{Reply, Request, Writer};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/components/policy/policy.yaml");
 const BREAK_GLASS: &str = "kubernetes-admin";
+const PATIENCE: Duration = Duration::from_mins(1);
 const CHECKS: &str = "apiserver_validating_admission_policy_check_total";
 
 pub(super) async fn kubectl_says_that_an_old_server_does_not_know_it(world: &World) {
@@ -39,6 +42,7 @@ struct Expected<'a> {
 impl Expected<'_> {
     /// The rule lets everybody pass, silently.
     async fn allows(&self, rule: &str, writer: &Writer, session: &Value, request: Request) -> Value {
+        watch_cache_has_caught_up(self.world, session).await;
         let reply = accepts(writer, request).await;
         assert!(!reply.warnings.iter().any(|warning| warning.contains(NAME)), "{rule}: {reply:?}");
         self.tells(rule, "allow", writer, session).await;
@@ -47,6 +51,7 @@ impl Expected<'_> {
 
     /// The rule refuses, as the mode has it.
     async fn refuses(&self, rule: &str, writer: &Writer, session: &Value, request: Request) {
+        watch_cache_has_caught_up(self.world, session).await;
         let reply = writer.sends(&request).await;
         let warned = reply.warnings.iter().any(|warning| warning.contains(&format!("{rule}: user ")));
         let as_the_mode_has_it = match self.mode {
@@ -76,6 +81,18 @@ impl Expected<'_> {
     }
 }
 
+/// An update is judged against what the API server's watch cache holds, and where that was behind once more against what is stored. What the
+/// client is told is the second judgement, but the audit log keeps the annotations of the first.
+async fn watch_cache_has_caught_up(world: &World, session: &Value) {
+    eventually("the watch cache has caught up", PATIENCE, async || {
+        let stored = world.admin.sends(&Request::read(session)).await;
+        let cached = world.admin.sends(&Request::read(session).with("resourceVersion=0")).await;
+        let version = |reply: &Reply| reply.body["metadata"]["resourceVersion"].clone();
+        (version(&stored) == version(&cached)).then_some(())
+    })
+    .await;
+}
+
 /// Each row of the table, by the policy alone: there is no webhook configuration.
 async fn decides_each_row(world: &World, mode: &str) {
     let garbage_collector = world.account("kube-system", "generic-garbage-collector").await;
@@ -86,7 +103,7 @@ async fn decides_each_row(world: &World, mode: &str) {
     with_policy_alone(world, &options, async {
         let expected = Expected { world, mode };
         // The one before it knows no break-glass user.
-        eventually("this policy is in force", std::time::Duration::from_mins(1), async || {
+        eventually("this policy is in force", PATIENCE, async || {
             let probe = world.new_session();
             admin.sends(&Request::create(&probe).dry_run()).await;
             let annotations = twin::audit_annotations(world, &probe, &admin.user).await;
