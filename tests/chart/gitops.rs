@@ -48,6 +48,18 @@ fn argo_cd_finds_every_object_once_and_no_guard_among_the_hooks() {
     }
 }
 
+/// helm-controller 1.6 ends in a panic, and with it every release, when a hook with this annotation ends
+/// (<https://github.com/fluxcd/helm-controller/issues/1562>).
+#[test]
+fn no_hook_asks_for_its_log() {
+    let rendered = template_of(&chart(), &["--values", crate::types::EVERYTHING, "--set=doctor.afterInstall=true"]);
+    let annotations = |object: &Value| object["metadata"]["annotations"].clone();
+    let hooks: Vec<_> =
+        rendered.objects.iter().map(annotations).filter(|found| found["helm.sh/hook"].is_string()).collect();
+    assert!(hooks.iter().any(|hook| hook["helm.sh/hook"] == "post-install,post-upgrade"), "{hooks:?}");
+    assert!(hooks.iter().all(|hook| hook.get("helm.sh/hook-output-log-policy").is_none()), "{hooks:?}");
+}
+
 #[test]
 fn kustomize_inflates_the_chart() {
     let helm = Command::new("sh").args(["-c", "command -v helm"]).output().unwrap();
