@@ -41,7 +41,8 @@ pub(super) async fn kubectl_shows_the_refusal_whatever_the_command(world: &World
     let disguised = ["-n", HOBBYFARM, "--as", account, "label", "session", name, "a=b"];
     kubectl.run(&disguised).refuses(account);
     let edit = ["-n", HOBBYFARM, "edit", "session", name, "--validate=false"];
-    let outcome = kubectl.run_with(&edit, "", "sed -i s/c-1/c-9/");
+    // Nothing else: a uid may hold the same letters.
+    let outcome = kubectl.run_with(&edit, "", "sed -i 's/course: c-1/course: c-9/'");
     assert!(outcome.stderr.contains("denied the request"), "{outcome:?}");
     assert_eq!(stored(&world.admin, &session).await, session);
 }
