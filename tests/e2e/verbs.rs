@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 use kube::api::WatchEvent;
 use serde_json::Value;
 
+use crate::process::eventually;
 use crate::writer::{Reply, Request, Writer};
 
 /// Longer than the garbage collector ever takes to notice a resource that was added after its start.
@@ -51,9 +52,22 @@ pub(crate) async fn finds_invalid(writer: &Writer, request: Request, fields: &[&
     reply
 }
 
-/// The object as it is stored now.
+/// The object as it is stored now, and as the API server's watch cache holds it.
 pub(crate) async fn stored(reader: &Writer, session: &Value) -> Value {
+    watch_cache_has_caught_up(reader, session).await;
     accepts(reader, Request::read(session)).await.body
+}
+
+/// An update is judged against what the API server's watch cache holds, and where that was behind once more against what is stored: so the
+/// webhooks are called twice. What the client is told is the second judgement, but the audit log keeps the annotations of the first.
+pub(crate) async fn watch_cache_has_caught_up(reader: &Writer, session: &Value) {
+    eventually("the watch cache has caught up", PATIENCE, async || {
+        let stored = reader.sends(&Request::read(session)).await;
+        let cached = reader.sends(&Request::read(session).with("resourceVersion=0")).await;
+        let version = |reply: &Reply| reply.body["metadata"]["resourceVersion"].clone();
+        (version(&stored) == version(&cached)).then_some(())
+    })
+    .await;
 }
 
 /// The object is gone, or goes soon.

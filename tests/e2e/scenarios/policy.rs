@@ -9,7 +9,7 @@ use super::no_answer::metric;
 use super::outage::{label, sets_failure_policy, without_webhook};
 use crate::process::eventually;
 use crate::twin::{self, NAME, with_policy, with_policy_alone};
-use crate::verbs::{accepts, becomes, goes, stored};
+use crate::verbs::{accepts, becomes, goes, stored, watch_cache_has_caught_up};
 use crate::world::World;
 use crate::writer::{Reply, Request, Writer};
 
@@ -42,7 +42,7 @@ struct Expected<'a> {
 impl Expected<'_> {
     /// The rule lets everybody pass, silently.
     async fn allows(&self, rule: &str, writer: &Writer, session: &Value, request: Request) -> Value {
-        watch_cache_has_caught_up(self.world, session).await;
+        watch_cache_has_caught_up(&self.world.admin, session).await;
         let reply = accepts(writer, request).await;
         assert!(!reply.warnings.iter().any(|warning| warning.contains(NAME)), "{rule}: {reply:?}");
         self.tells(rule, "allow", writer, session).await;
@@ -51,7 +51,7 @@ impl Expected<'_> {
 
     /// The rule refuses, as the mode has it.
     async fn refuses(&self, rule: &str, writer: &Writer, session: &Value, request: Request) {
-        watch_cache_has_caught_up(self.world, session).await;
+        watch_cache_has_caught_up(&self.world.admin, session).await;
         let reply = writer.sends(&request).await;
         let warned = reply.warnings.iter().any(|warning| warning.contains(&format!("{rule}: user ")));
         let as_the_mode_has_it = match self.mode {
@@ -79,18 +79,6 @@ impl Expected<'_> {
         let is_audited = failure.is_some_and(|failure| failure.contains(&format!("{rule}: user ")));
         assert_eq!(is_audited, self.mode == "audit" && decision == "deny", "{told}");
     }
-}
-
-/// An update is judged against what the API server's watch cache holds, and where that was behind once more against what is stored. What the
-/// client is told is the second judgement, but the audit log keeps the annotations of the first.
-async fn watch_cache_has_caught_up(world: &World, session: &Value) {
-    eventually("the watch cache has caught up", PATIENCE, async || {
-        let stored = world.admin.sends(&Request::read(session)).await;
-        let cached = world.admin.sends(&Request::read(session).with("resourceVersion=0")).await;
-        let version = |reply: &Reply| reply.body["metadata"]["resourceVersion"].clone();
-        (version(&stored) == version(&cached)).then_some(())
-    })
-    .await;
 }
 
 /// Each row of the table, by the policy alone: there is no webhook configuration.
