@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::Engine;
@@ -37,6 +37,7 @@ impl Replica {
     }
 
     /// Starts the program with the arguments, the variables, the files and the account of a pod, and these options as well.
+    /// The files are its own, as a kubelet mounts them: another pod's start changes none that this one is yet to read.
     pub(crate) async fn start_pod(
         world: &World,
         namespace: &str,
@@ -44,7 +45,9 @@ impl Replica {
         address: SocketAddr,
         options: &[&str],
     ) -> Self {
-        let file = configuration(world, namespace, pod).await;
+        let folder = world.folder.join(format!("pod-{}", address.port()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = configuration(world, &folder, namespace, pod).await;
         let container = &pod["containers"][0];
         let arguments = container["args"].as_array().unwrap().iter().map(|argument| {
             let argument = argument.as_str().unwrap();
@@ -56,13 +59,14 @@ impl Replica {
         });
         let ops = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
+        let account = pod["serviceAccountName"].as_str().unwrap();
         command
             .env_clear()
             .envs(variables)
-            .env("KUBECONFIG", kubeconfig(world, namespace, pod["serviceAccountName"].as_str().unwrap()).await)
+            .env("KUBECONFIG", kubeconfig(world, &folder, namespace, account).await)
             .args(arguments)
             .args(["--listen", &address.to_string(), "--ops-listen", &ops, "--drain-delay=0s"])
-            .args(serving_pair(world, namespace, pod).await)
+            .args(serving_pair(world, &folder, namespace, pod).await)
             .args(options);
         let process = Process::start("session-webhook", &world.folder, &mut command);
         Self { process, address: address.to_string(), ops }
@@ -93,20 +97,20 @@ impl Replica {
 }
 
 /// The configuration file that a pod mounts.
-async fn configuration(world: &World, namespace: &str, pod: &Value) -> PathBuf {
+async fn configuration(world: &World, folder: &Path, namespace: &str, pod: &Value) -> PathBuf {
     let map = pod["volumes"].as_array().unwrap().iter().find_map(|volume| volume["configMap"]["name"].as_str());
     let map = read(world, &format!("{}/{}", collection_in(namespace, "v1", "configmaps"), map.unwrap())).await;
-    let file = world.folder.join("config.yaml");
+    let file = folder.join("config.yaml");
     fs::write(&file, map["data"]["config.yaml"].as_str().unwrap()).unwrap();
     file
 }
 
 /// The options for the certificate that a pod mounts, where it mounts one.
-async fn serving_pair(world: &World, namespace: &str, pod: &Value) -> Vec<String> {
+async fn serving_pair(world: &World, folder: &Path, namespace: &str, pod: &Value) -> Vec<String> {
     let Some(name) = serving_secret(pod) else { return Vec::new() };
     let secret = read(world, &format!("{}/{name}", collection_in(namespace, "v1", "secrets"))).await;
     let options = [("tls.crt", "--tls-cert"), ("tls.key", "--tls-key")].map(|(key, option)| {
-        let file = world.folder.join(key);
+        let file = folder.join(key);
         fs::write(&file, STANDARD.decode(secret["data"][key].as_str().unwrap()).unwrap()).unwrap();
         format!("{option}={}", file.display())
     });
@@ -126,7 +130,7 @@ pub(crate) async fn runs_as(world: &World, pod: &Value) -> (Option<i32>, String)
     let arguments = pod["spec"]["containers"][0]["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
     let output = Command::new(env!("CARGO_BIN_EXE_session-webhook"))
         .env_clear()
-        .env("KUBECONFIG", kubeconfig(world, NAMESPACE, account).await)
+        .env("KUBECONFIG", kubeconfig(world, &world.folder, NAMESPACE, account).await)
         .env("KUBERNETES_SERVICE_HOST", server.ip().to_string())
         .env("KUBERNETES_SERVICE_PORT", server.port().to_string())
         .args(arguments)
@@ -136,7 +140,7 @@ pub(crate) async fn runs_as(world: &World, pod: &Value) -> (Option<i32>, String)
 }
 
 /// With the token of the pods' account, and the namespace that a pod finds beside it.
-async fn kubeconfig(world: &World, namespace: &str, account: &str) -> PathBuf {
+async fn kubeconfig(world: &World, folder: &Path, namespace: &str, account: &str) -> PathBuf {
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
     let path = format!("{}/{account}/token", collection_in(namespace, "v1", "serviceaccounts"));
     let token = accepts(&world.admin, Request::post(path, request)).await.body["status"]["token"].clone();
@@ -144,7 +148,7 @@ async fn kubeconfig(world: &World, namespace: &str, account: &str) -> PathBuf {
     let mut config: Value = serde_json::from_str(&admin).unwrap();
     config["users"][0]["user"] = json!({"token": token});
     config["contexts"][0]["context"]["namespace"] = json!(namespace);
-    let file = world.folder.join(format!("{namespace}-{account}.kubeconfig"));
+    let file = folder.join(format!("{account}.kubeconfig"));
     fs::write(&file, config.to_string()).unwrap();
     file
 }
