@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::install::{self, NAMESPACE};
 use crate::managed::addresses;
@@ -75,13 +75,15 @@ impl Replica {
     }
 }
 
-/// Gives the pods' account the shipped rights; no Lease is left from before.
+/// Gives the pods' account the shipped rights; nobody leads. A Lease that is there is given back and not deleted: without one a
+/// replica waits for as long as another may still be leading by the one that is gone, as the first replica of all does.
 pub(crate) async fn prepare(world: &World) {
     let mut objects = install::rendered("overlays/cert-manager");
     objects.retain(|object| object["apiVersion"] == "rbac.authorization.k8s.io/v1");
     world.admin_kubectl.run_on(&["apply", "-f", "-"], &objects).succeeds();
     let path = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/session-webhook-backfill");
-    let reply = world.admin.sends(&Request::delete_path(path, "Background")).await;
+    let given_back = json!({"spec": {"holderIdentity": ""}});
+    let reply = world.admin.sends(&Request::patch(path, "application/merge-patch+json", given_back)).await;
     assert!(matches!(reply.code, 200 | 404), "{reply:?}");
 }
 
@@ -92,8 +94,8 @@ pub(crate) async fn plant(world: &World, sessions: &[Value]) {
     for session in sessions {
         let created = accepts(&world.alice, Request::create(session)).await.body;
         let Some(status) = session.get("status").filter(|_| world.form.status_subresource) else { continue };
-        let whole = serde_json::json!({"metadata": created["metadata"], "status": status});
-        accepts(&world.alice, Request::merge_status(&whole, serde_json::json!({"status": status}))).await;
+        let whole = json!({"metadata": created["metadata"], "status": status});
+        accepts(&world.alice, Request::merge_status(&whole, json!({"status": status}))).await;
     }
     webhook.restart(&[]).await;
 }
