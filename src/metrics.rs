@@ -4,6 +4,8 @@ mod connections;
 mod labels;
 mod registrar;
 
+use std::sync::OnceLock;
+
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -36,6 +38,8 @@ pub struct Metrics {
     descriptions: Vec<Description>,
     /// Reviews that got a verdict.
     pub reviews: Family<ReviewLabels, Counter>,
+    /// Each of those that were counted so far, by [`ReviewLabels::index`].
+    review_counters: Box<[OnceLock<Counter>]>,
     /// Seconds from a request's headers to its answer, a refusal included.
     pub duration: Family<WebhookLabel, Histogram, fn() -> Histogram>,
     durations: [Histogram; 2],
@@ -186,6 +190,7 @@ impl Metrics {
             registry: r.registry,
             descriptions: r.descriptions,
             reviews,
+            review_counters: (0..ReviewLabels::COUNT).map(|_| OnceLock::new()).collect(),
             duration,
             durations,
             refused,
@@ -243,6 +248,15 @@ impl Metrics {
         }
     }
 
+    /// Counts one of [`Metrics::reviews`], without looking for its counter but for the first time.
+    pub fn count_review(&self, labels: &ReviewLabels) {
+        let counter = || self.reviews.get_or_create_owned(labels);
+        match self.review_counters.get(labels.index()) {
+            Some(known) => known.get_or_init(counter).inc(),
+            None => counter().inc(),
+        };
+    }
+
     /// The part of [`Metrics::duration`] that is this webhook's, without looking for it.
     pub fn duration_of(&self, webhook: Webhook) -> &Histogram {
         let [mutate, validate] = &self.durations;
@@ -271,6 +285,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::labels::{DecisionLabel, OperationLabel, Subresource};
     use super::{
         ActionLabel, ClosedLabel, ControllerLabel, Description, FindingLabels, LoadLabel, Metrics, RefusalLabels,
         RestartLabels, ResultLabel, ReviewLabels, RuleLabel, StepLabels, WebhookLabel,
@@ -288,7 +305,7 @@ mod tests {
             br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"operation":"CREATE"}}"#;
         let review = Review::parse(review).unwrap();
         let labels = ReviewLabels::new(Webhook::Mutate, &review, Rule::HobbyFarm, &Verdict::Allow);
-        metrics.reviews.get_or_create(&labels).inc();
+        metrics.count_review(&labels);
         metrics.duration.get_or_create(&WebhookLabel { webhook: Webhook::Mutate }).observe(0.003);
         metrics.refused.get_or_create(&RefusalLabels { code: 404, reason: "unknown-path" }).inc();
         metrics.broken_invariants.get_or_create(&RuleLabel { rule: Rule::StartMoved }).inc();
@@ -318,6 +335,27 @@ mod tests {
         assert_eq!(families, metrics.descriptions().len(), "a metric without its description");
         assert!(text.contains(r#"session_webhook_build_info{version="1.2.3",commit="abc"} 1"#), "{text}");
         assert!(text.contains(r#"review_duration_seconds_bucket{le="0.005",webhook="mutate"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn each_set_of_values_has_a_counter_of_its_own() {
+        let metrics = Metrics::new("", "");
+        let mut indices = BTreeSet::new();
+        for webhook in Webhook::ALL {
+            for &operation in OperationLabel::ALL {
+                for &subresource in Subresource::ALL {
+                    for &rule in Rule::ALL {
+                        for &decision in DecisionLabel::ALL {
+                            let labels = ReviewLabels { webhook, operation, subresource, rule, decision };
+                            indices.insert(labels.index());
+                            metrics.count_review(&labels);
+                            assert_eq!(metrics.reviews.get_or_create(&labels).get(), 1, "{labels:?}");
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(indices, (0..ReviewLabels::COUNT).collect());
     }
 
     /// Whether this stands behind a metric's name in a line about it.

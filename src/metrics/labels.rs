@@ -40,6 +40,19 @@ impl ReviewLabels {
         };
         Self { webhook, operation, subresource, rule, decision }
     }
+
+    /// How many sets of values there are.
+    pub(super) const COUNT: usize =
+        Webhook::ALL.len() * OperationLabel::COUNT * Subresource::COUNT * Rule::ALL.len() * DecisionLabel::COUNT;
+
+    /// A number below [`Self::COUNT`] that no other set of values has.
+    pub(super) const fn index(&self) -> usize {
+        let index = self.webhook as usize;
+        let index = index * OperationLabel::COUNT + self.operation as usize;
+        let index = index * Subresource::COUNT + self.subresource as usize;
+        let index = index * Rule::ALL.len() + self.rule as usize;
+        index * DecisionLabel::COUNT + self.decision as usize
+    }
 }
 
 /// Label of [`super::Metrics::duration`].
@@ -133,6 +146,11 @@ macro_rules! label {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(super) enum $name {
             $($variant),+
+        }
+
+        impl $name {
+            pub(super) const ALL: &[Self] = &[$(Self::$variant),+];
+            const COUNT: usize = Self::ALL.len();
         }
 
         impl EncodeLabelValue for $name {

@@ -37,6 +37,9 @@ pub type Clock = dyn Fn() -> Timestamp + Send + Sync;
 /// Bodies above this many bytes are decided off the async workers, where some milliseconds of parsing hold nobody up.
 const LARGE_BODY: usize = 256 << 10;
 
+/// The content type of reviews and their answers.
+const JSON: &str = "application/json";
+
 /// What all requests share. Immutable but for counters.
 pub struct App {
     decide: Box<Decide>,
@@ -121,7 +124,7 @@ impl App {
             match result {
                 Ok(answer) => {
                     let mut response = Response::new(Full::from(answer));
-                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
                     response
                 }
                 Err(error) => {
@@ -145,7 +148,7 @@ impl App {
         let decision = (self.decide)(webhook, &review, (self.clock)()).map_err(RequestError::Unreadable)?;
 
         let labels = ReviewLabels::new(webhook, &review, decision.rule, &decision.verdict);
-        self.metrics.reviews.get_or_create(&labels).inc();
+        self.metrics.count_review(&labels);
         for &rule in &decision.broken_invariants {
             self.metrics.broken_invariants.get_or_create(&RuleLabel { rule }).inc();
         }
@@ -220,7 +223,8 @@ where
 
 /// Whether the content type is JSON, with or without parameters.
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+    let Some(value) = headers.get(CONTENT_TYPE) else { return false };
+    let essence = || value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    // The first is what an API server sends.
+    value == JSON || essence().trim().eq_ignore_ascii_case(JSON)
 }

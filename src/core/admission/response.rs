@@ -3,7 +3,6 @@
 use base64::encoded_len;
 use base64::engine::Engine;
 use base64::engine::general_purpose::STANDARD;
-use kube::core::admission::{META_API_VERSION_V1, META_KIND};
 use kube::core::response::reason;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,15 +12,10 @@ use crate::core::admission::patch;
 use crate::core::admission::review::Review;
 use crate::core::settings::Mode;
 
-/// The wire form, borrowed. kube's own type writes the patch as a list of numbers and annotations in random order.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: Response<'a>,
-}
+/// What stands before and after each response.
+const ENVELOPE: [&str; 2] = [r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":"#, "}"];
 
+/// The wire form, borrowed. kube's own type writes the patch as a list of numbers and annotations in random order.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Response<'a> {
@@ -98,25 +92,24 @@ pub fn respond(review: &Review<'_>, decision: &Decision) -> Vec<u8> {
         Verdict::Deny(_) | Verdict::Allow => None,
     };
     let patch = (!decision.edits.is_empty()).then(|| base64(&patch::json(&decision.edits, decision.status_is_missing)));
-    to_json(&Answer {
-        api_version: META_API_VERSION_V1,
-        kind: META_KIND,
-        response: Response {
-            uid: &review.uid,
-            allowed: decision.is_allowed(),
-            status,
-            patch_type: patch.is_some().then_some("JSONPatch"),
-            patch,
-            warnings: &decision.warnings,
-            audit_annotations: annotations(decision),
-        },
+    in_envelope(&Response {
+        uid: &review.uid,
+        allowed: decision.is_allowed(),
+        status,
+        patch_type: patch.is_some().then_some("JSONPatch"),
+        patch,
+        warnings: &decision.warnings,
+        audit_annotations: annotations(decision),
     })
 }
 
 #[expect(clippy::expect_used, reason = "strings, lists and maps with string keys always serialize")]
-fn to_json(value: &impl Serialize) -> Vec<u8> {
+fn in_envelope(response: &Response<'_>) -> Vec<u8> {
     let mut json = Vec::with_capacity(TYPICAL_RESPONSE_LENGTH);
-    serde_json::to_writer(&mut json, value).expect("serializable");
+    let [start, end] = ENVELOPE;
+    json.extend_from_slice(start.as_bytes());
+    serde_json::to_writer(&mut json, response).expect("serializable");
+    json.extend_from_slice(end.as_bytes());
     json
 }
 
