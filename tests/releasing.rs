@@ -1,10 +1,18 @@
 //! What a release needs: workflows without mistakes, and notes.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "this is test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "this is test code"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use serde_json::{Value, json};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -59,6 +67,44 @@ fn every_script_that_the_workflows_call_is_there() {
         }
     }
     assert!(seen >= 3, "{seen}");
+}
+
+/// The commands of a step of a workflow.
+fn commands(workflow: &str, step: &str) -> String {
+    let text = fs::read_to_string(root().join(".github/workflows").join(workflow)).unwrap();
+    let workflow: Value = serde_saphyr::from_str(&text).unwrap();
+    let steps = workflow["jobs"].as_object().unwrap().values().flat_map(|job| job["steps"].as_array().unwrap());
+    let step = steps.clone().find(|found| found["name"] == step).unwrap_or_else(|| panic!("there is no step {step}"));
+    step["run"].as_str().unwrap().to_owned()
+}
+
+/// What the workflow does before it pushes anything.
+#[test]
+fn the_chart_of_a_release_names_the_image_that_was_pushed() {
+    const IMAGE: &str = "registry.example.org/hobbyfarm-session-webhook";
+    let folder = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(root().join("manifests")).arg(folder.path()).status().unwrap();
+    assert!(copied.success());
+    let commands = commands("release.yaml", "Chart, with the image by its digest");
+    let (commands, _) = commands.split_once("helm push ").unwrap();
+    let digest = format!("sha256:{}", "5".repeat(64));
+    let output = Command::new("bash")
+        .args(["-eo", "pipefail", "-c", commands])
+        .envs([("IMAGE", IMAGE), ("DIGEST", &digest), ("GITHUB_REF_NAME", "v9.8.7")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let archive = folder.path().join("hobbyfarm-session-webhook-9.8.7.tgz");
+    let show = |what: &str| {
+        let output = Command::new("helm").args(["show", what]).arg(&archive).output().unwrap();
+        serde_saphyr::from_str::<Value>(&String::from_utf8(output.stdout).unwrap()).unwrap()
+    };
+    let (chart, values) = (show("chart"), show("values"));
+    assert_eq!((&chart["version"], &chart["appVersion"]), (&json!("9.8.7"), &json!("9.8.7")));
+    let image = &values["image"];
+    assert_eq!((&image["repository"], &image["digest"], &image["tag"]), (&json!(IMAGE), &json!(digest), &json!("")));
+    assert!(chart["annotations"]["artifacthub.io/images"].as_str().unwrap().contains(&format!("{IMAGE}@{digest}\n")));
 }
 
 fn notes(version: &str, changelog: &Path) -> Output {

@@ -45,6 +45,10 @@ fn argo_cd_finds_the_chart_and_what_it_is_to_ignore() {
     let source = &application["spec"]["source"];
     let rendered = rendered(&source["path"], &source["helm"]["releaseName"], &source["helm"]["valuesObject"]);
     is_an_installation(&rendered);
+    for option in ["CreateNamespace", "ServerSideApply", "RespectIgnoreDifferences"] {
+        let options = application["spec"]["syncPolicy"]["syncOptions"].as_array().unwrap();
+        assert!(options.contains(&Value::from(format!("{option}=true"))), "{option}");
+    }
     for ignored in application["spec"]["ignoreDifferences"].as_array().unwrap() {
         assert_ne!(ignored["kind"], "Secret", "a sync would write back what it saw before a renewal");
         let is_it = |object: &&Value| {

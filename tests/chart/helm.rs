@@ -48,10 +48,15 @@ pub(crate) fn template_by(helm: fn(&[&str]) -> Output, chart: &Path, arguments: 
     Rendered { text, objects }
 }
 
-/// Why Helm does not render this.
-pub(crate) fn refusal(arguments: &[&str]) -> String {
+/// Neither Helm renders this, and each says all of that.
+pub(crate) fn assert_refused(arguments: &[&str], parts: &[&str]) {
     let chart = chart();
-    let output = helm(&[&["template", "release", chart.to_str().unwrap()], arguments].concat());
-    assert!(!output.status.success(), "{arguments:?} is rendered");
-    String::from_utf8(output.stderr).unwrap()
+    for (helm, version) in [(helm as fn(&[&str]) -> _, 3), (helm4, 4)] {
+        let output: Output = helm(&[&["template", "release", chart.to_str().unwrap()], arguments].concat());
+        assert!(!output.status.success(), "Helm {version} renders {arguments:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        for part in parts {
+            assert!(said.contains(part), "Helm {version}, {arguments:?}: {part} is not in: {said}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use session_webhook::core::requester::Requester;
 use session_webhook::core::settings::Mode;
 use session_webhook::core::stored::backfill::Unparsable;
 
-use crate::helm::{chart, refusal, template};
+use crate::helm::{assert_refused, chart, template};
 use crate::render::{Rendered, default, root};
 
 pub(crate) fn deployment(rendered: &Rendered) -> Deployment {
@@ -152,8 +152,8 @@ fn a_trial_run_refuses_nobody_not_even_for_want_of_an_answer() {
             }
         }
         for policy in ["split", "closed"] {
-            let said = refusal(&[&format!("--set=mode={mode},webhooks.failurePolicy={policy}")]);
-            assert!(said.contains(&format!("mode {mode} refuses nobody")), "{said}");
+            let values = format!("--set=mode={mode},webhooks.failurePolicy={policy}");
+            assert_refused(&[&values], &[&format!("mode {mode} refuses nobody")]);
         }
     }
 }
@@ -212,6 +212,25 @@ fn the_chart_has_the_version_of_the_program() {
         (&chart["version"], &chart["appVersion"]),
         (&json!(env!("CARGO_PKG_VERSION")), &json!(env!("CARGO_PKG_VERSION")))
     );
+}
+
+/// As those who look for charts are shown it.
+#[test]
+fn the_chart_says_what_it_is_and_where_it_comes_from() {
+    let text = std::fs::read_to_string(root().join("manifests/chart/Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&text).unwrap();
+    assert!(chart["icon"].as_str().unwrap().starts_with("data:image/svg+xml;base64,"), "nothing is fetched for it");
+    for address in [&chart["home"], &chart["sources"][0]] {
+        assert!(address.as_str().unwrap().starts_with("https://"), "{address}");
+    }
+    assert!(chart["keywords"].as_array().unwrap().iter().any(|word| word == "hobbyfarm"));
+    let annotations = &chart["annotations"];
+    assert_eq!(annotations["artifacthub.io/license"], env!("CARGO_PKG_LICENSE"));
+    for name in ["category", "operator", "prerelease", "recommendations"] {
+        assert!(annotations[format!("artifacthub.io/{name}")].is_string(), "{name}");
+    }
+    let images: Value = serde_saphyr::from_str(annotations["artifacthub.io/images"].as_str().unwrap()).unwrap();
+    assert_eq!(images[0]["image"].as_str(), container(&template(&[])).image.as_deref(), "what is scanned is what runs");
 }
 
 #[test]

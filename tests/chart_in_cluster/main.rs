@@ -22,6 +22,7 @@ mod first_hour;
 mod lifecycle;
 mod node;
 mod objects;
+mod other_managers;
 mod own_overlay;
 mod replica;
 mod scenarios;

@@ -25,6 +25,7 @@ use crate::lifecycle::{
     what_the_program_keeps_outlives_an_upgrade_and_goes_with_the_release,
 };
 use crate::objects::{collection, names, read};
+use crate::other_managers::a_selector_that_aks_writes_stays_and_no_apply_on_the_servers_side_fails_for_it;
 use crate::own_overlay::{
     an_overlay_of_ones_own_with_every_component_differs_in_nothing_once_applied,
     an_overlay_with_a_name_prefix_serves_under_its_names,
@@ -47,6 +48,7 @@ macro_rules! scenarios {
 
 scenarios![
     the_server_accepts_every_object_of_the_chart,
+    the_server_accepts_every_component,
     an_install_differs_in_nothing_from_what_was_rendered,
     a_changed_setting_rolls_the_pods_and_a_rollback_rolls_them_back,
     an_uninstall_leaves_nothing_and_helm_4_begins_with_the_webhooks,
@@ -55,6 +57,7 @@ scenarios![
     an_autoscaler_takes_over_from_as_many_replicas_as_there_are,
     a_second_release_of_the_same_names_is_refused,
     two_releases_guard_the_sessions_of_two_hobbyfarms,
+    a_selector_that_aks_writes_stays_and_no_apply_on_the_servers_side_fails_for_it,
     an_overlay_differs_in_nothing_once_applied_and_leaves_nothing,
     an_overlay_of_ones_own_with_every_component_differs_in_nothing_once_applied,
     an_overlay_with_a_name_prefix_serves_under_its_names,
@@ -88,20 +91,87 @@ async fn the_server_accepts_every_object_of_the_chart(world: &World) {
     world.make_namespace().await;
     let everything = format!("--values={}", repository().join("tests/chart/everything.yaml").display());
     let given = ["--set=certificate.source=secret", "--set=certificate.caBundle=-----BEGIN CERTIFICATE-----"];
-    for values in [
+    let mut all = vec![
         &[][..],
         &SOURCES[1..],
         &given,
         &["--set=metrics.monitor=PodMonitor"],
-        &[&everything],
-        &[&everything, SOURCES[1]],
-    ] {
-        let rendered = world.rendered(values);
-        let apply = ["apply", "--dry-run=server", "--validate=true", "-f", "-"];
-        let outcome = world.kubectl.run_with(&apply, &rendered, "false").succeeds();
-        let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
-        assert_eq!(outcome.stdout.lines().count(), objects, "{outcome:?}");
-        assert!(outcome.stdout.lines().all(|line| line.ends_with("created (server dry run)")), "{outcome:?}");
+        &["--set=hostNetwork=true,ports.webhook=9443,ports.ops=9090"],
+        &["--set=mode=audit"],
+    ];
+    let with_everything = [&everything, SOURCES[1]];
+    all.extend([&with_everything[..1], &with_everything]);
+    // Older servers have no policies.
+    if !world.is_before(30) {
+        all.push(&["--set=guard=policy-and-webhook"]);
+    }
+    for values in all {
+        is_accepted(world, &world.rendered(values));
+    }
+    // A pod is refused until its account is there; `helm test` makes it after that.
+    let with_hooks = world.rendered_with_hooks(&["--set=doctor.afterInstall=true"]);
+    let but_the_pod: Vec<_> = with_hooks.split("\n---\n").filter(|object| !object.contains("\nkind: Pod\n")).collect();
+    is_accepted(world, &but_the_pod.join("\n---\n"));
+    world.remove_namespace();
+}
+
+/// Every object is new to the server, which knows each of its fields.
+fn is_accepted(world: &World, rendered: &str) {
+    let apply = ["apply", "--dry-run=server", "--validate=strict", "-f", "-"];
+    let outcome = world.kubectl.run_with(&apply, rendered, "false").succeeds();
+    let objects = rendered.lines().filter(|line| line.starts_with("kind: ")).count();
+    assert_eq!(outcome.stdout.lines().count(), objects, "{outcome:?}");
+    assert!(outcome.stdout.lines().all(|line| line.ends_with("created (server dry run)")), "{outcome:?}");
+}
+
+/// What other scenarios apply: of it overlays are made, the servers before 1.28 are given it, or `own_overlay` has it.
+const APPLIED_ELSEWHERE: [&str; 12] = [
+    "audit",
+    "backfill",
+    "before-1.27",
+    "doctor",
+    "fail-open",
+    "monitoring",
+    "namespace",
+    "network-policy",
+    "policy-and-webhook",
+    "policy-v1beta1",
+    "self-managed",
+    "without-match-conditions",
+];
+
+/// The other components, each in an overlay of its own.
+async fn the_server_accepts_every_component(world: &World) {
+    world.make_namespace().await;
+    let folder = world.folder.join("overlay-of-a-component");
+    fs::create_dir_all(&folder).unwrap();
+    let manifests = manifests_from(&folder);
+    let there = fs::read_dir(repository().join("manifests/components")).unwrap();
+    let mut there: Vec<_> = there.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    there.retain(|component| !APPLIED_ELSEWHERE.contains(&component.as_str()));
+    assert!(there.len() >= 7, "{there:?}");
+    for component in there {
+        let since = match component.as_str() {
+            "call-for-keep-alives" => 28,
+            "policy" => 30,
+            _ => 20,
+        };
+        if world.is_before(since) {
+            continue;
+        }
+        let mut components = vec![component.as_str()];
+        // A mode changes the policy as well, where there is one.
+        if component.starts_with("mode-") && !world.is_before(30) {
+            components.insert(0, "policy");
+        }
+        components.extend(components_for_this_server(world));
+        let components: Vec<_> = components.iter().map(|name| format!("{manifests}/components/{name}")).collect();
+        let text = format!("resources: [{manifests}/overlays/cert-manager]\ncomponents: [{}]\n", components.join(", "));
+        fs::write(folder.join("kustomization.yaml"), text).unwrap();
+        let apply = ["apply", "--dry-run=server", "--validate=strict", "-k", &folder.display().to_string()];
+        let outcome = world.kubectl.run(&apply).succeeds();
+        assert!(outcome.stdout.lines().count() > 10, "{component}: {outcome:?}");
+        assert!(outcome.stdout.lines().all(|line| line.ends_with("(server dry run)")), "{component}: {outcome:?}");
     }
     world.remove_namespace();
 }
@@ -124,7 +194,11 @@ async fn an_install_differs_in_nothing_from_what_was_rendered(world: &World) {
 
 async fn an_overlay_differs_in_nothing_once_applied_and_leaves_nothing(world: &World) {
     let before = world.inventory();
-    for overlay in ["cert-manager", "self-managed", "fail-open"] {
+    let mut overlays = vec!["cert-manager", "self-managed", "fail-open"];
+    if !world.is_before(30) {
+        overlays.push("policy-and-webhook");
+    }
+    for overlay in overlays {
         let folder = for_this_server(world, overlay);
         world.kubectl.run(&["apply", "-k", &folder]).succeeds();
         let diff = world.kubectl.run(&["diff", "-k", &folder]);
@@ -161,7 +235,7 @@ pub(crate) fn manifests_from(folder: &Path) -> String {
 }
 
 /// The overlay, with the components for this server.
-fn for_this_server(world: &World, overlay: &str) -> String {
+pub(crate) fn for_this_server(world: &World, overlay: &str) -> String {
     let folder = world.folder.join(format!("overlay-{overlay}"));
     fs::create_dir_all(&folder).unwrap();
     let manifests = manifests_from(&folder);

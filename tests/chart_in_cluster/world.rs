@@ -150,10 +150,15 @@ impl World {
             .map(|engine| self.helm_of(engine, &["version", "--template", "{{.Version}}"]).succeeds().stdout)
     }
 
-    /// What the chart makes for this server, as `kubectl apply` would would ask for it.
+    /// What the chart makes for this server, as `kubectl apply` would ask for it.
     pub(crate) fn rendered(&self, values: &[&str]) -> String {
+        self.rendered_with_hooks(&[&["--no-hooks"], values].concat())
+    }
+
+    /// The same, with what Helm makes for a test or after an install.
+    pub(crate) fn rendered_with_hooks(&self, values: &[&str]) -> String {
         let server = format!("--kube-version={}", self.server);
-        let arguments = ["template", RELEASE, &chart(), "--no-hooks", &server];
+        let arguments = ["template", RELEASE, &chart(), &server];
         self.helm(&[&arguments, values].concat()).succeeds().stdout
     }
 
