@@ -50,6 +50,7 @@ pub(crate) fn certificate(subject: &str, days: i64) -> CertificateInfo {
 fn served(pod: &str) -> ServedCertificate {
     let presented = PresentedCertificate {
         certificate: certificate("CN=session-webhook", 80),
+        unfit: None,
         matches_name: true,
         trusted_by_bundle: vec![true; ENTRIES.len()],
         clock: Some(ClockReading { remote: now(), local: now() }),

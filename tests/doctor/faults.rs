@@ -120,6 +120,7 @@ fn each_check_has_its_fault_here_and_its_line_on_the_page_for_people() {
 #[case::one_refuses_connections(|f: &mut Facts| f.served[0].presented = Err(Unobservable::Failed("refused".to_owned())), CheckId::ServedCertificate)]
 #[case::expired(|f: &mut Facts| { presented(f).certificate.not_after = day(-1); f.served.remove(0); f.secret = Observation::Found(Some(presented_certificate(f))) }, CheckId::ServedCertificate)]
 #[case::not_yet_valid(|f: &mut Facts| { f.served.truncate(1); f.served[0].presented.as_mut().unwrap().certificate.not_before = day(1); f.secret = Observation::Found(Some(presented_certificate(f))) }, CheckId::ServedCertificate)]
+#[case::unfit(|f: &mut Facts| presented(f).unfit = Some("not for servers".to_owned()), CheckId::ServedCertificate)]
 #[case::other_name(|f: &mut Facts| presented(f).matches_name = false, CheckId::ServedCertificate)]
 #[case::no_secret(|f: &mut Facts| f.secret = Observation::Absent, CheckId::Secret)]
 #[case::empty_secret(|f: &mut Facts| f.secret = Observation::Found(None), CheckId::Secret)]

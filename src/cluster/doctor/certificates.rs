@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
@@ -12,7 +11,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::reader::{ObjectReader, Resource};
 use crate::core::doctor::{CaBundle, CaBundleContent, CertificateInfo, Observation};
-use crate::server::tls::alternative_names;
+use crate::server::tls::{alternative_names, timestamp};
 
 const SECRETS: Resource = Resource::new("secrets", "", "Secret");
 
@@ -44,7 +43,6 @@ fn parse_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 /// What is known of a certificate.
 pub(super) fn certificate_info(der: &CertificateDer<'_>) -> Option<CertificateInfo> {
     let (_, x509) = X509Certificate::from_der(der).ok()?;
-    let time = |seconds| Timestamp::from_second(seconds).ok();
     let mut serial = String::new();
     for byte in x509.raw_serial() {
         // Writing to a string cannot fail.
@@ -55,8 +53,8 @@ pub(super) fn certificate_info(der: &CertificateDer<'_>) -> Option<CertificateIn
         issuer: x509.issuer().to_string(),
         serial,
         names: alternative_names(&x509),
-        not_before: time(x509.validity().not_before.timestamp())?,
-        not_after: time(x509.validity().not_after.timestamp())?,
+        not_before: timestamp(x509.validity().not_before.timestamp()),
+        not_after: timestamp(x509.validity().not_after.timestamp()),
     })
 }
 

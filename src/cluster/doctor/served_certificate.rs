@@ -24,6 +24,7 @@ use crate::cluster::client::describe;
 use crate::core::doctor::{
     CertificateInfo, ClockReading, Endpoint, PresentedCertificate, ServedCertificate, Unobservable, WebhookTarget,
 };
+use crate::server::tls::why_unfit;
 
 /// Time for a connection, and for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -256,11 +257,12 @@ fn verify(
         not_before: Timestamp::MIN,
         not_after: Timestamp::MIN,
     });
+    let unfit = why_unfit(&leaf).map(|error| error.to_string());
     // Whether an authority has signed it is one question, and whether it is valid now another.
     let valid_at = now.clamp(described.not_before, described.not_after);
     let trusted_by_bundle =
         authorities.iter().map(|all| is_signed_by(all, &leaf, &intermediates, name, now, valid_at)).collect();
-    PresentedCertificate { certificate: described, matches_name, trusted_by_bundle, clock }
+    PresentedCertificate { certificate: described, unfit, matches_name, trusted_by_bundle, clock }
 }
 
 /// Whether one of the authorities that are valid now has signed a certificate that is valid at `valid_at`.
@@ -284,13 +286,70 @@ fn is_signed_by(
     };
     let Ok(name) = ServerName::try_from(name) else { return false };
     let valid_at = UnixTime::since_unix_epoch(Duration::from_secs(valid_at.as_second().unsigned_abs()));
-    // The name that the certificate is for is judged on its own.
-    let is_about_name = |error: &Error| {
+    // The names and the purpose that the certificate is for are judged on their own.
+    let is_about_leaf = |error: &Error| {
         let Error::InvalidCertificate(error) = error else { return false };
-        matches!(error, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+        matches!(
+            error,
+            CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. }
+                | CertificateError::InvalidPurpose
+                | CertificateError::InvalidPurposeContext { .. }
+        )
     };
     match verifier.verify_server_cert(leaf, intermediates, &name, &[], valid_at) {
         Ok(_) => true,
-        Err(error) => is_about_name(&error),
+        Err(error) => is_about_leaf(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    };
+    use rstest::rstest;
+
+    use super::{Answer, verify};
+
+    const NAME: &str = "webhook.ns.svc";
+
+    fn without_an_end(params: &mut CertificateParams) {
+        params.not_after = date_time_ymd(9999, 12, 31);
+    }
+
+    fn for_clients(params: &mut CertificateParams) {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    }
+
+    /// Authority and certificate are made alike, as one issuer does.
+    #[rstest]
+    #[case::sound(|_: &mut CertificateParams| (), None)]
+    #[case::without_an_end(without_an_end, None)]
+    #[case::for_any_purpose(|p: &mut CertificateParams| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any], None)]
+    #[case::for_clients(for_clients, Some("serverAuth"))]
+    #[case::without_alternative_names(|p: &mut CertificateParams| p.subject_alt_names.clear(), Some("alternative name"))]
+    fn a_certificate_is_judged_as_serve_judges_it(
+        #[case] change: fn(&mut CertificateParams),
+        #[case] unfit: Option<&str>,
+    ) {
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        change(&mut authority);
+        authority.extended_key_usages.clear();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        change(&mut params);
+        let leaf = params.signed_by(&KeyPair::generate().unwrap(), &authority).unwrap();
+        let now: Timestamp = "2026-11-27T00:00:00Z".parse().unwrap();
+        let answer = Answer { chain: vec![leaf.der().clone()], clock: None };
+        let presented = verify(answer, NAME, &[vec![authority.der().clone()]], now);
+        match (&presented.unfit, unfit) {
+            (Some(told), Some(expected)) => assert!(told.contains(expected), "{told}"),
+            (told, expected) => assert_eq!(told.as_deref(), expected),
+        }
+        assert!(presented.certificate.not_after > now);
+        assert_eq!(presented.trusted_by_bundle, [true], "who has signed it is another question");
     }
 }

@@ -55,6 +55,8 @@ pub struct ServedCertificate {
 pub struct PresentedCertificate {
     /// The certificate.
     pub certificate: CertificateInfo,
+    /// Why no API server trusts it, whatever name it calls the server by and whoever has signed it.
+    pub unfit: Option<String>,
     /// Whether it is for the name that the API server calls the server by.
     pub matches_name: bool,
     /// For each of `Facts::ca_bundles`, whether an authority in it has signed the certificate.

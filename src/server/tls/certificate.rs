@@ -75,8 +75,13 @@ fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Certifi
     X509Certificate::from_der(der).map(|(_, x509)| x509).map_err(broken)
 }
 
+/// Why no API server trusts a server with this certificate, whatever name it calls it by and whoever has signed it.
+pub fn why_unfit(der: &CertificateDer<'_>) -> Option<CertificateError> {
+    Certificate::parse(der).and_then(|certificate| certificate.check(der, &[])).err()
+}
+
 /// Certificates without an end are valid until the end of 9999, which is a day later than times are known here.
-fn timestamp(seconds: i64) -> Timestamp {
+pub fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 

@@ -22,7 +22,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 
-pub use self::certificate::{Certificate, alternative_names};
+pub use self::certificate::{Certificate, alternative_names, timestamp, why_unfit};
 pub(super) use self::clients::ClientPolicy;
 pub use self::error::CertificateError;
 use self::handshake::client_verifier;

@@ -52,6 +52,8 @@ fn finding(facts: &Facts, presented: &PresentedCertificate, name: &str) -> Optio
         Some(Finding::faulty(format!("the certificate expired at {not_after}"), renew()))
     } else if facts.now < *not_before {
         Some(Finding::faulty(format!("the certificate is not valid before {not_before}"), "the clocks, or wait"))
+    } else if let Some(reason) = &presented.unfit {
+        Some(Finding::faulty(reason, format!("a certificate for servers: {}", facts.renewal_command())))
     } else if !presented.matches_name {
         let text = format!("the certificate is for {}, not for {name}", names.join(", "));
         Some(Finding::faulty(text, format!("a certificate with the DNS name {name}: {}", facts.renewal_command())))
