@@ -253,11 +253,12 @@ impl Server {
             () = next_stop_message(&mut stop) => {
                 let drained = async {
                     stage.send_replace(Stage::Draining);
-                    tracing::info!(delay = ?timeouts.drain_delay, "stopping; unready, serving on for the drain delay");
+                    let delay_seconds = timeouts.drain_delay.as_secs_f64();
+                    tracing::info!(delay_seconds, "stopping; unready, serving on for the drain delay");
                     sleep(timeouts.drain_delay).await;
                     stage.send_replace(Stage::Closing);
                     let requests = connections.requests_in_flight();
-                    tracing::info!(requests, timeout = ?timeouts.drain, "draining");
+                    tracing::info!(requests, timeout_seconds = timeouts.drain.as_secs_f64(), "draining");
                     connections.handle.graceful_shutdown(None);
                     drop(timeout(timeouts.drain, &mut webhook).await);
                 };

@@ -124,3 +124,19 @@ fn each_folder_of_the_core_uses_only_what_is_listed_above_it() {
     }
     assert!(seen > 50, "only {seen} uses were read");
 }
+
+/// Who reads a log wants the words of options and of Kubernetes, and no `Some("x")`.
+#[test]
+fn no_line_of_the_log_shows_a_value_as_rust_does() {
+    let mut seen = 0;
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let source = std::fs::read_to_string(&path).unwrap();
+        for call in source.split("tracing::").skip(1).filter_map(|rest| rest.split_once("!(").map(|(_, call)| call)) {
+            let facts = call.split(");").next().unwrap();
+            seen += 1;
+            let by_debug = ["(?", ", ?", "= ?"].iter().any(|sigil| format!("({facts}").contains(sigil));
+            assert!(!by_debug, "{}: {facts}", path.display());
+        }
+    }
+    assert!(seen > 30, "only {seen} lines were read");
+}

@@ -186,10 +186,13 @@ impl TlsStore {
         // Before the status: who has seen that, meets the new certificate.
         self.config.send_replace(config);
         self.status.send_modify(|status| {
-            let lost: Vec<_> =
-                status.certificate.names.iter().filter(|name| !certificate.names.contains(name)).collect();
+            let names = status.certificate.names.iter();
+            let lost: Vec<_> = names.filter(|name| !certificate.names.contains(name)).map(String::as_str).collect();
             if !lost.is_empty() {
-                tracing::warn!(?lost, "the new certificate does not stand for all names of the old one");
+                tracing::warn!(
+                    lost = lost.join(","),
+                    "the new certificate does not stand for all names of the old one"
+                );
             }
             status.certificate = certificate;
             status.loads += 1;
