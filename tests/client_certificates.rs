@@ -96,6 +96,19 @@ async fn a_certificate_counts_by_its_names(
     assert_eq!(reviewed.split(' ').nth(1), Some(if code == "403" { "403" } else { "200" }), "{reviewed}");
 }
 
+/// Unread bytes would reset the connection, and the reason be lost on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reason_reaches_a_client_of_another_name_although_its_body_is_large() {
+    let guarded = Guarded::start(&["apiserver"]);
+    let pair = identity(&guarded.clients, &["kubelet"]);
+    for _ in 0..10 {
+        let config = client_config(&guarded.server.authority, Some(&pair), &[&TLS13]);
+        let mut client = Client::connect_as(guarded.server.listeners.webhook, config).unwrap();
+        let answer = client.post("/validate", &vec![b' '; 300_000]);
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn authorities_can_be_rotated_with_an_overlap_and_a_broken_file_changes_nothing() {
     let mut guarded = Guarded::start(&[]);

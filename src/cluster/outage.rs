@@ -29,7 +29,11 @@ impl Outage {
 
     /// It failed.
     pub(super) fn failed(&mut self, error: &str) {
-        let (begun, now) = (self.begun, Instant::now());
+        self.failed_at(error, Instant::now());
+    }
+
+    fn failed_at(&mut self, error: &str, now: Instant) {
+        let begun = self.begun;
         match &mut self.current {
             None => {
                 tracing::error!(error, "{begun}");
@@ -52,5 +56,59 @@ impl Outage {
             let seconds = began.elapsed().as_secs();
             tracing::info!(failures, seconds, "{}", self.over);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
+
+    use serde_json::Value;
+
+    use super::Outage;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Message, and how many failures it tells of.
+    fn told(log: impl FnOnce()) -> Vec<(String, u64)> {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let facts =
+            |line: Value| (line["message"].as_str().unwrap().to_owned(), line["failures"].as_u64().unwrap_or_default());
+        text.lines().map(|line| facts(serde_json::from_str(line).unwrap())).collect()
+    }
+
+    /// A failure each second for eleven minutes.
+    #[test]
+    fn one_that_goes_on_is_told_at_its_beginning_at_its_end_and_now_and_then_with_a_count() {
+        let mut outage = Outage::new("begun", "over");
+        let told = told(|| {
+            let start = Instant::now();
+            for second in 0..660 {
+                outage.failed_at("why", start + Duration::from_secs(second));
+            }
+            outage.succeeded();
+            outage.succeeded();
+        });
+        let expected = [("begun", 0), ("begun", 301), ("begun", 601), ("over", 660)];
+        assert_eq!(told, expected.map(|(message, failures)| (message.to_owned(), failures)));
     }
 }

@@ -151,6 +151,12 @@ impl Sessions {
         }))
     }
 
+    /// The same, asked for by another client.
+    #[must_use]
+    pub fn with_client(&self, client: Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
     /// What they are to the API server.
     pub const fn resource(&self) -> &ApiResource {
         &self.resource

@@ -12,13 +12,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::faults::Fault;
+use crate::stored::{State, answer, session};
 
 /// Longer than anything takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// What nobody may ever repeat.
 pub(crate) const MARKER: &str = "m4rk3r";
 pub(crate) const NAMESPACE: &str = "hobbyfarm-system";
-const GROUP: &str = "/apis/hobbyfarm.io/v1";
+pub(crate) const GROUP: &str = "/apis/hobbyfarm.io/v1";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 
 /// Which request.
@@ -42,7 +43,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn of(method: &str, path: &str, query: &str) -> Self {
+    pub(crate) fn of(method: &str, path: &str, query: &str) -> Self {
         let collection = path.rsplit('/').next().unwrap_or_default();
         let references = ["users", "courses", "scenarios", "virtualmachineclaims"];
         match path {
@@ -65,35 +66,12 @@ impl Kind {
     }
 }
 
-struct State {
-    objects: HashMap<String, Value>,
-    version: u64,
-    fault: Option<(Kind, Fault)>,
-    /// The last `Authorization` header.
-    authorization: String,
-    /// Any other is refused with 401.
-    accepted: Option<String>,
-}
-
 /// Goes on until the test ends.
 pub(crate) struct ApiServer {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
     asked: watch::Receiver<HashMap<Kind, u32>>,
-}
-
-fn session() -> Value {
-    json!({
-        "apiVersion": "hobbyfarm.io/v1", "kind": "Session",
-        "metadata": {
-            "name": "s1", "namespace": NAMESPACE, "resourceVersion": "1", "uid": "u1",
-            "creationTimestamp": "2026-01-01T00:00:00Z",
-        },
-        "spec": {"user": "u-alice", "vm_claim": [], "keep_course_vm": false, "access_code": MARKER},
-        "status": {
-            "paused": false, "active": true, "finished": false, "start_time": "", "end_time": "", "paused_time": "",
-        },
-    })
+    watches: watch::Sender<()>,
 }
 
 fn session_path() -> String {
@@ -124,19 +102,27 @@ impl ApiServer {
                 "webhooks": [{"name": "a.b.c", "clientConfig": {"service": {"name": "session-webhook", "namespace": NAMESPACE}}}],
             }));
         }
-        let state =
-            Arc::new(Mutex::new(State { objects, version: 1, fault, authorization: String::new(), accepted: None }));
+        let state = Arc::new(Mutex::new(State {
+            objects,
+            version: 1,
+            fault,
+            authorization: String::new(),
+            accepted: None,
+            status_subresource: true,
+            definition_changes: false,
+        }));
         let (tell, asked) = watch::channel(HashMap::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::clone(&state);
+        let (shared, watches) = (Arc::clone(&state), watch::Sender::new(()));
+        let broken = watches.subscribe();
         tokio::spawn(async move {
             let tell = Arc::new(tell);
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(connection(stream, Arc::clone(&shared), Arc::clone(&tell)));
+                tokio::spawn(connection(stream, Arc::clone(&shared), Arc::clone(&tell), broken.clone()));
             }
         });
-        Self { address, state, asked }
+        Self { address, state, asked, watches }
     }
 
     /// From now on only who shows this token is answered.
@@ -147,6 +133,26 @@ impl ApiServer {
     /// What was shown last.
     pub(crate) fn authorization(&self) -> String {
         self.state.lock().unwrap().authorization.clone()
+    }
+
+    /// From now on this is what happens to these requests.
+    pub(crate) fn fail(&self, kind: Kind, fault: Fault) {
+        self.state.lock().unwrap().fault = Some((kind, fault));
+    }
+
+    /// All watches end, as they do with a connection that breaks.
+    pub(crate) fn break_watches(&self) {
+        self.watches.send_replace(());
+    }
+
+    /// The definition of Sessions has a status subresource, or none.
+    pub(crate) fn define_status_subresource(&self, exists: bool) {
+        self.state.lock().unwrap().status_subresource = exists;
+    }
+
+    /// The definition gets its status subresource, or loses it, right before the next write to a Session.
+    pub(crate) fn change_definition_at_next_write(&self) {
+        self.state.lock().unwrap().definition_changes = true;
     }
 
     /// From now on everything is answered.
@@ -161,14 +167,30 @@ impl ApiServer {
         tokio::time::timeout(PATIENCE, often).await.map(drop).map_err(drop)
     }
 
+    /// Waits until a kind of request comes once more.
+    pub(crate) async fn is_asked_again(&self, kind: Kind) -> Result<(), ()> {
+        let before = self.asked.borrow().get(&kind).copied().unwrap_or_default();
+        self.is_asked(kind, before + 1).await
+    }
+
+    pub(crate) fn is_never_asked(&self) -> bool {
+        self.asked.borrow().is_empty()
+    }
+
     /// Stores so many more Sessions without times.
     pub(crate) fn store_sessions(&self, count: usize) {
-        let mut state = self.state.lock().unwrap();
         for number in 0..count {
-            let (mut object, name) = (session(), format!("more-{number}"));
-            (object["metadata"]["name"], object["metadata"]["uid"]) = (json!(name), json!(name));
-            state.objects.insert(format!("{GROUP}/namespaces/{NAMESPACE}/sessions/{name}"), object);
+            self.store_session(&format!("more-{number}"), |_| ());
         }
+    }
+
+    /// Stores another Session without times, and with something special about it.
+    pub(crate) fn store_session(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut object = session();
+        (object["metadata"]["name"], object["metadata"]["uid"]) = (json!(name), json!(name));
+        change(&mut object);
+        let path = format!("{GROUP}/namespaces/{NAMESPACE}/sessions/{name}");
+        self.state.lock().unwrap().objects.insert(path, object);
     }
 
     /// Whether the Sessions have their times.
@@ -194,7 +216,12 @@ impl ApiServer {
     }
 }
 
-async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, tell: Arc<watch::Sender<HashMap<Kind, u32>>>) {
+async fn connection(
+    mut stream: TcpStream,
+    state: Arc<Mutex<State>>,
+    tell: Arc<watch::Sender<HashMap<Kind, u32>>>,
+    mut broken: watch::Receiver<()>,
+) {
     let mut input = Vec::new();
     loop {
         let Some((method, target, authorization, body)) = request(&mut stream, &mut input).await else { return };
@@ -219,8 +246,13 @@ async fn connection(mut stream: TcpStream, state: Arc<Mutex<State>>, tell: Arc<w
         }
         if kind == Kind::Watch {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+            broken.mark_unchanged();
             let _ = stream.write_all(head.as_bytes()).await;
-            let _ = stream.read(&mut [0; 64]).await;
+            let mut rest = [0; 64];
+            tokio::select! {
+                _ = stream.read(&mut rest) => {}
+                _ = broken.changed() => {}
+            }
             return;
         }
         let (code, answer) = if fault.is_some() && is_write {
@@ -263,104 +295,4 @@ async fn request(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<(String,
             Ok(count) => input.extend_from_slice(&bytes[..count]),
         }
     }
-}
-
-fn answer(state: &mut State, method: &str, path: &str, query: &str, body: &[u8]) -> (u16, Value) {
-    let resources = ["sessions", "sessions/status", "users", "courses", "scenarios", "virtualmachineclaims"];
-    match (method, path) {
-        ("GET", "/version") => {
-            let none = "";
-            return (
-                200,
-                json!({
-                    "major": "1", "minor": "37", "gitVersion": "v1.37.0", "gitCommit": none, "gitTreeState": none,
-                    "buildDate": none, "goVersion": none, "compiler": none, "platform": none,
-                }),
-            );
-        }
-        ("GET", "/apis") => {
-            let version = json!({"groupVersion": "hobbyfarm.io/v1", "version": "v1"});
-            let group = json!({"name": "hobbyfarm.io", "versions": [version], "preferredVersion": version});
-            return (200, json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]}));
-        }
-        ("GET", GROUP) => {
-            let resource = |name: &&str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "X", "verbs": ["get", "list", "patch"]});
-            let resources: Vec<_> = resources.iter().map(resource).collect();
-            return (
-                200,
-                json!({
-                    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "hobbyfarm.io/v1", "resources": resources,
-                }),
-            );
-        }
-        _ => {}
-    }
-    let collection = path.rsplit('/').next().unwrap_or_default();
-    if method == "GET" && path.starts_with(GROUP) && resources.contains(&collection) {
-        let items: Vec<_> = state
-            .objects
-            .iter()
-            .filter(|(_, object)| collection == "sessions" && object["kind"] == "Session")
-            .map(|(_, object)| object.clone())
-            .collect();
-        return (
-            200,
-            json!({
-                "kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": items,
-            }),
-        );
-    }
-    // What a Session names and no list has, is there by now.
-    if method == "GET" && Kind::of(method, path, query) == Kind::Confirm {
-        return (404, status(404, "not found"));
-    }
-    let key = path.trim_end_matches("/status").to_owned();
-    let stored = state.objects.get(&key).cloned();
-    match (method, stored) {
-        ("GET", Some(object)) => (200, object),
-        ("POST", _) => {
-            let object: Value = serde_json::from_slice(body).unwrap();
-            let key = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap_or("generated"));
-            store(state, key, object)
-        }
-        ("PUT", Some(stored)) => {
-            let object: Value = serde_json::from_slice(body).unwrap();
-            if object["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"] {
-                store(state, key, object)
-            } else {
-                (409, status(409, "the object has been modified"))
-            }
-        }
-        ("PATCH", Some(stored)) => {
-            let patch: json_patch::Patch = serde_json::from_slice(body).unwrap();
-            let mut object = stored.clone();
-            if json_patch::patch(&mut object, &patch).is_err() {
-                return (422, status(422, "the patch does not apply"));
-            }
-            if object["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"] {
-                return (409, status(409, "the object has been modified"));
-            }
-            if query.contains("dryRun=All") { (200, object) } else { store(state, key, object) }
-        }
-        _ => (404, status(404, "not found")),
-    }
-}
-
-fn store(state: &mut State, key: String, mut object: Value) -> (u16, Value) {
-    state.version += 1;
-    object["metadata"]["resourceVersion"] = json!(state.version.to_string());
-    state.objects.insert(key, object.clone());
-    (200, object)
-}
-
-fn status(code: u16, message: &str) -> Value {
-    let reason = match code {
-        404 => "NotFound",
-        409 => "Conflict",
-        _ => "Invalid",
-    };
-    json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
-        "code": code,
-    })
 }

@@ -52,15 +52,17 @@ fn an_address_without_a_scheme_is_told(#[case] server: &str, #[case] expected: &
     assert!(ended.stderr.contains(expected) && ended.stderr.contains(server), "{}", ended.stderr);
 }
 
-/// The token is refused in the middle of its life, and the plugin has another one.
+/// The token is refused in the middle of its life, or its life is over, and the plugin has another one.
+#[rstest]
+#[case::refused("")]
+#[case::expired(r#",\"expirationTimestamp\":\"2026-01-01T00:00:00Z\""#)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_is_run_again_when_its_token_is_refused() {
+async fn a_plugin_is_run_again_when_its_token_is_of_no_use(#[case] life: &str) {
     let (server, folder) = (ApiServer::start(None).await, TempDir::new().unwrap());
     let token = folder.path().join("token");
     std::fs::write(&token, "first").unwrap();
-    server.accept("first");
     let script = format!(
-        r#"printf "{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{{\"token\":\"%s\"}}}}" "$(cat {})""#,
+        r#"printf "{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{{\"token\":\"%s\"{life}}}}}" "$(cat {})""#,
         token.display()
     );
     let exec = format!(
@@ -69,8 +71,11 @@ async fn a_plugin_is_run_again_when_its_token_is_refused() {
     let serving = Serving::start_as(&kubeconfig_text(server.address, &exec, ""), "--audit-interval 1s").unwrap();
     let audited = |metrics: &str| metrics.contains("\nsession_webhook_audit_sessions 1\n");
     serving.becomes("audited", audited).await.unwrap();
+    assert_eq!(server.authorization(), "Bearer first");
     std::fs::write(&token, "second").unwrap();
-    server.accept("second");
+    if life.is_empty() {
+        server.accept("second");
+    }
     serving.becomes("shown the other token", |_| server.authorization() == "Bearer second").await.unwrap();
     serving.becomes("audited again", audited).await.unwrap();
 }

@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     TruncatedObject,
     /// What a proxy on the way says by itself.
     GatewayPage,
+    /// It is there no more.
+    Gone,
 }
 
 impl Fault {
@@ -61,6 +63,7 @@ impl Fault {
             Self::TooManyRequests => status(&mut stream, 429, "Retry-After: 1\r\n", "too many requests").await,
             Self::Unauthorized => status(&mut stream, 401, "", "Unauthorized").await,
             Self::Forbidden => status(&mut stream, 403, "", "user \"lab\" cannot do that").await,
+            Self::Gone => status(&mut stream, 404, "", "not found").await,
             // With unread input a closed socket is reset.
             Self::Reset | Self::OldObject => {}
             Self::Garbage => write(&mut stream, "\u{1}\u{2} no HTTP at all\r\n\r\n").await,
@@ -104,8 +107,10 @@ async fn write(stream: &mut TcpStream, text: &str) {
 }
 
 async fn status(stream: &mut TcpStream, code: u16, headers: &str, message: &str) {
+    let reason = if code == 404 { "NotFound" } else { "" };
     let body = serde_json::json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "code": code,
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
+        "code": code,
     });
     let body = body.to_string();
     let length = body.len();

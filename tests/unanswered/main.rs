@@ -15,11 +15,15 @@ mod api_server;
 mod certificates;
 mod credentials;
 mod faults;
+mod leader;
 mod marker;
+mod odd_sessions;
 mod program;
 mod proxies;
 mod signals;
+mod stored;
 mod tls;
+mod told;
 
 use api_server::{ApiServer, Kind};
 use faults::Fault;

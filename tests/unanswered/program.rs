@@ -79,6 +79,17 @@ pub(crate) fn audit_with(variables: &[(&str, &str)]) -> Ended {
     ended(&command.stdin(Stdio::null()).output().unwrap())
 }
 
+/// Runs a command on a terminal, and returns what it shows there.
+pub(crate) async fn shown_on_a_terminal(server: &ApiServer, arguments: &str) -> String {
+    let folder = TempDir::new().unwrap();
+    let path = kubeconfig(&folder, server.address);
+    let program = format!("{} {arguments}", env!("CARGO_BIN_EXE_session-webhook"));
+    let mut command = Command::new("script");
+    command.args(["-qec", &program, "/dev/null"]).env("KUBECONFIG", path).stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    ended(&output).stdout
+}
+
 /// Starts a command that waits for the API server.
 pub(crate) fn start(server: &ApiServer, folder: &TempDir, arguments: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_session-webhook"));
@@ -132,7 +143,12 @@ impl Serving {
         Err(format!("never listened\n{}", serving.log()))
     }
 
-    fn log(&self) -> String {
+    /// Waits until the log says this, so many times.
+    pub(crate) async fn logs(&self, text: &str, times: usize) -> Result<(), String> {
+        self.becomes(&format!("{text:?} is logged"), |_| self.log().matches(text).count() >= times).await
+    }
+
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::api_server::ApiServer;
 use crate::certificates::{ALIVE, Authority, of_version_1};
 use crate::credentials::{assert_audited, blocking};
-use crate::program::{Ended, kubeconfig_text, run_with};
+use crate::program::{Ended, Serving, kubeconfig_text, run_with};
 
 const HERE: &str = "127.0.0.1";
 
@@ -132,11 +132,35 @@ async fn another_name_may_be_expected_and_verification_left_out() {
     }
 }
 
-/// Wants this very certificate of its clients, of whatever version, and the proof that they hold its key.
+/// Wants one of these very certificates of its clients, of whatever version, and the proof that they hold its key.
 #[derive(Debug)]
-struct ThisClient(CertificateDer<'static>);
+struct KnownClients {
+    known: Vec<Vec<u8>>,
+    shown: Mutex<Vec<Vec<u8>>>,
+}
 
-impl ClientCertVerifier for ThisClient {
+impl KnownClients {
+    fn new<const COUNT: usize>(known: [&[u8]; COUNT]) -> Arc<Self> {
+        Arc::new(Self { known: known.map(<[u8]>::to_vec).into(), shown: Mutex::default() })
+    }
+
+    fn have_shown(&self, certificate: &[u8]) -> bool {
+        self.shown.lock().unwrap().iter().any(|shown| shown == certificate)
+    }
+
+    /// A server that shows this certificate.
+    fn server_config(self: &Arc<Self>, shown: &Pair) -> ServerConfig {
+        let (chain, key) = identity(shown);
+        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_client_cert_verifier(Arc::<Self>::clone(self))
+            .with_single_cert(chain, key)
+            .unwrap()
+    }
+}
+
+impl ClientCertVerifier for KnownClients {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -147,8 +171,11 @@ impl ClientCertVerifier for ThisClient {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let is_it = self.0 == *end_entity;
-        is_it.then(ClientCertVerified::assertion).ok_or_else(|| CertificateError::ApplicationVerificationFailure.into())
+        self.shown.lock().unwrap().push(end_entity.to_vec());
+        let is_known = self.known.iter().any(|known| *known == **end_entity);
+        is_known
+            .then(ClientCertVerified::assertion)
+            .ok_or_else(|| CertificateError::ApplicationVerificationFailure.into())
     }
 
     fn verify_tls12_signature(
@@ -179,7 +206,13 @@ impl ClientCertVerifier for ThisClient {
 
 /// A user's certificate of this version, in DER.
 fn client_certificate(version: u32, key: &KeyPair) -> Vec<u8> {
-    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(key).unwrap();
+    client_certificate_until(2200, version, key)
+}
+
+fn client_certificate_until(last_year: i32, version: u32, key: &KeyPair) -> Vec<u8> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(last_year, 1, 1));
+    let certificate = params.self_signed(key).unwrap();
     let der = if version == 1 { of_version_1(certificate.der(), key) } else { certificate.der().to_vec() };
     let (_, x509) = X509Certificate::from_der(&der).unwrap();
     assert_eq!(x509.version().0 + 1, version);
@@ -220,14 +253,7 @@ async fn a_client_certificate_of_any_version_is_shown(#[values(1, 3)] version: u
     let (server, shown, key) =
         (ApiServer::start(None).await, self_signed(HERE, 2200, true), KeyPair::generate().unwrap());
     let certificate = client_certificate(version, &key);
-    let verifier = Arc::new(ThisClient(CertificateDer::from(certificate.clone())));
-    let (chain, server_key) = identity(&shown);
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, server_key)
-        .unwrap();
+    let config = KnownClients::new([&certificate]).server_config(&shown);
     let address = tls_in_front_of(server.address, config).await;
     assert_audited(&audit(address, &shown.certificate, &user(&certificate, &key)).await);
     if version == 3 {
@@ -237,6 +263,26 @@ async fn a_client_certificate_of_any_version_is_shown(#[values(1, 3)] version: u
     }
     let ended = audit(address, &shown.certificate, "token: a").await;
     assert_eq!(ended.code, Some(2), "without it nobody is let in\n{}", ended.stdout);
+}
+
+/// What a plugin printed has expired, and what it prints now has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_run_again_when_its_certificate_has_expired() {
+    let (server, shown, folder) =
+        (ApiServer::start(None).await, self_signed(HERE, 2200, true), TempDir::new().unwrap());
+    let [expired, alive] = [2021, 2200].map(|last_year| {
+        let key = KeyPair::generate().unwrap();
+        (client_certificate_until(last_year, 3, &key), key)
+    });
+    let clients = KnownClients::new([&expired.0, &alive.0]);
+    let address = tls_in_front_of(server.address, clients.server_config(&shown)).await;
+    let cluster = format!(", certificate-authority-data: {}", STANDARD.encode(&shown.certificate));
+    let user = plugin(&expired.0, &expired.1, folder.path());
+    let text = kubeconfig_text(address, &user, &cluster).replace("http://", "https://");
+    let serving = Serving::start_as(&text, "--audit-interval 1s").unwrap();
+    serving.becomes("shown the first", |_| clients.have_shown(&expired.0)).await.unwrap();
+    plugin(&alive.0, &alive.1, folder.path());
+    serving.becomes("shown the second", |_| clients.have_shown(&alive.0)).await.unwrap();
 }
 
 #[rstest]

@@ -7,27 +7,28 @@
 
 mod events;
 mod repair;
+mod watches;
 mod work_queue;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::stream::{BoxStream, FuturesUnordered, SelectAll, StreamExt, TryStreamExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::repair::{RepairOutcome, Repairer};
+use self::watches::Watches;
 use self::work_queue::{Due, SessionKey, WorkQueue};
 use super::client::{describe, is_answer};
 use super::lease::{Leadership, is_leader, leadership_lost};
 use super::outage::Outage;
 use super::served_versions::other_versions;
-use super::sessions::{PAGE, Sessions, StoredSession};
+use super::sessions::{Sessions, StoredSession};
 use super::supervisor::Heartbeat;
 use crate::core::settings::Settings;
 use crate::core::stored::backfill::Unparsable;
@@ -137,9 +138,9 @@ impl Backfill {
         }
         self.metrics.backfill_suspended.set(0);
         let sessions = sessions.context("the cluster has no Sessions (hobbyfarm.io/v1)")?;
-        let mut events = self.events(&sessions);
+        let mut watches = Watches::start(&self.client, &sessions, &self.options.namespaces);
         let repairer = Repairer::new(self, sessions);
-        let (mut queue, mut repairs, mut watches) = (WorkQueue::default(), FuturesUnordered::new(), false);
+        let (mut queue, mut repairs) = (WorkQueue::default(), FuturesUnordered::new());
         let mut unreachable =
             Outage::new("no answer about sessions to be repaired; trying again", "sessions are repaired again");
         let mut pace = interval(Duration::from_secs(1) / MAX_REPAIRS_PER_SECOND);
@@ -147,11 +148,11 @@ impl Backfill {
         while !queue.has_room_again() {
             self.metrics.backfill_waiting.set(i64::try_from(queue.len() + repairs.len()).unwrap_or(i64::MAX));
             tokio::select! {
-                event = events.next() => {
-                    watches = self.handle_event(event.context("the watch has ended")?, &repairer, &mut queue, outage)?;
-                    if watches {
-                        heartbeat.progress();
+                event = watches.next() => {
+                    if self.handle_event(event.context("the watch has ended")?, &repairer, &mut queue, outage)? {
+                        watches.refused();
                     }
+                    report_watches(&mut watches, heartbeat, outage);
                 }
                 Some(due) = next_due(&mut pace, &mut queue), if repairs.len() < MAX_CONCURRENT_REPAIRS => {
                     repairs.push(repairer.repair(due));
@@ -163,7 +164,7 @@ impl Backfill {
                     }
                     self.handle_outcome(due, outcome, &mut queue, &mut unreachable);
                 }
-                _ = ticks.tick(), if watches => heartbeat.progress(),
+                _ = ticks.tick() => report_watches(&mut watches, heartbeat, outage),
             }
         }
         Ok(())
@@ -180,20 +181,7 @@ impl Backfill {
         tokio::time::sleep(WATCH_RETRY_DELAY).await;
     }
 
-    /// Everything that happens to Sessions, beginning with those that are there.
-    fn events(&self, sessions: &Sessions) -> SelectAll<BoxStream<'static, watcher::Result<Event<StoredSession>>>> {
-        let apis = match self.options.namespaces.as_slice() {
-            [] => vec![sessions.api(None)],
-            some => some.iter().map(|namespace| sessions.api(Some(namespace))).collect(),
-        };
-        let config = watcher::Config::default().page_size(PAGE);
-        // That a list begins is no success, after which a backoff would begin anew.
-        let is_news = |event: &Event<StoredSession>| std::future::ready(!matches!(event, Event::Init));
-        let watch = |api| watcher(api, config.clone());
-        apis.into_iter().map(|api| watch(api).try_filter(is_news).default_backoff().boxed()).collect()
-    }
-
-    /// Whether the watch goes on.
+    /// Whether the API server has refused the watch.
     fn handle_event(
         &self,
         event: watcher::Result<Event<StoredSession>>,
@@ -209,7 +197,7 @@ impl Backfill {
                 None => queue.remove(&SessionKey::of_session(&session)),
             },
             Ok(Event::Delete(session)) => queue.remove(&SessionKey::of_session(&session)),
-            Ok(Event::Init | Event::InitDone) => outage.succeeded(),
+            Ok(Event::Init | Event::InitDone) => {}
             Err(error) => {
                 let cause = api_error(error);
                 // The definition is gone, or is another.
@@ -223,7 +211,7 @@ impl Backfill {
                 return Ok(cause.as_ref().is_some_and(is_answer));
             }
         }
-        Ok(true)
+        Ok(false)
     }
 
     fn handle_outcome(&self, due: Due, outcome: RepairOutcome, queue: &mut WorkQueue, unreachable: &mut Outage) {
@@ -256,6 +244,16 @@ impl Backfill {
             RepairOutcome::NothingToDo | RepairOutcome::OtherVersions | RepairOutcome::TooYoung { .. } => return,
         };
         self.metrics.backfill_sessions.get_or_create(&ResultLabel { result }).inc();
+    }
+}
+
+/// Tells that the watches get on, and that an outage is over.
+fn report_watches(watches: &mut Watches, heartbeat: &Heartbeat, outage: &mut Outage) {
+    if watches.are_answered() {
+        heartbeat.progress();
+    }
+    if watches.go_on() {
+        outage.succeeded();
     }
 }
 

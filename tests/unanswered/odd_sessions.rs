@@ -1,0 +1,73 @@
+//! Sessions that are odd, and a definition that changes while it is worked with.
+
+use jiff::{SignedDuration, Timestamp};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::api_server::{ApiServer, Kind};
+use crate::faults::Fault;
+use crate::program::{Serving, run};
+
+const BACKFILL: &str = "--backfill --backfill-after 0s";
+
+/// `serde_json` reads 127 levels, an API server stores more of them.
+fn nests_deep(session: &mut Value) {
+    session["spec"]["x"] = (0..140).fold(json!([]), |inner, _| json!([inner]));
+}
+
+async fn is_repaired(server: &ApiServer, options: &str) {
+    let serving = Serving::start(server, options).unwrap();
+    let repaired = serving.becomes("all are repaired", |_| server.is_repaired()).await;
+    let (_, log) = serving.stop();
+    assert!(repaired.is_ok(), "{repaired:?}\n{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_nests_deep_ends_no_backfill_and_no_audit() {
+    let server = ApiServer::start(None).await;
+    server.store_session("deep", nests_deep);
+    let ended = run(&server, "audit --output json").await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["sessions"], 2, "{report}");
+    is_repaired(&server, BACKFILL).await;
+}
+
+/// By the API server's clock it was made in the future: it is there, so it is as old as it is watched.
+#[rstest]
+#[case::clocks_an_hour_apart(SignedDuration::from_hours(1))]
+#[case::years_apart(SignedDuration::from_hours(3 * 365 * 24))]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_the_future_is_repaired_when_it_was_there_long_enough(#[case] ahead: SignedDuration) {
+    let server = ApiServer::start(None).await;
+    let made = Timestamp::now() + ahead;
+    server.store_session("future", |session| session["metadata"]["creationTimestamp"] = json!(format!("{made:.0}")));
+    is_repaired(&server, "--backfill --backfill-after 1s").await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_subresource_may_come_and_go_while_it_leads(#[values(false, true)] exists: bool) {
+    let server = ApiServer::start(None).await;
+    server.define_status_subresource(exists);
+    server.change_definition_at_next_write();
+    is_repaired(&server, BACKFILL).await;
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_subresource_may_come_and_go_before_audit_fix_writes(#[values(false, true)] exists: bool) {
+    let server = ApiServer::start(None).await;
+    server.define_status_subresource(exists);
+    server.change_definition_at_next_write();
+    let ended = run(&server, "audit --fix --yes --output json").await;
+    assert!(ended.stdout.contains(r#""result": "repaired""#), "{}\n{}", ended.stdout, ended.stderr);
+    assert!(server.is_repaired(), "{}", ended.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_goes_before_audit_fix_writes_is_called_gone() {
+    let server = ApiServer::start(Some((Kind::Get, Fault::Gone))).await;
+    let ended = run(&server, "audit --fix --yes --output json").await;
+    assert!(ended.stdout.contains(r#""result": "gone""#), "{}\n{}", ended.stdout, ended.stderr);
+}
