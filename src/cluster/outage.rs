@@ -84,7 +84,7 @@ mod tests {
     }
 
     /// Message, and how many failures it tells of.
-    fn told(log: impl FnOnce()) -> Vec<(String, u64)> {
+    fn lines_logged_by(log: impl FnOnce()) -> Vec<(String, u64)> {
         let captured = Captured::default();
         let writer = captured.clone();
         let subscriber =
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn one_that_goes_on_is_told_at_its_beginning_at_its_end_and_now_and_then_with_a_count() {
         let mut outage = Outage::new("begun", "over");
-        let told = told(|| {
+        let lines = lines_logged_by(|| {
             let start = Instant::now();
             for second in 0..660 {
                 outage.failed_at("why", start + Duration::from_secs(second));
@@ -109,6 +109,6 @@ mod tests {
             outage.succeeded();
         });
         let expected = [("begun", 0), ("begun", 301), ("begun", 601), ("over", 660)];
-        assert_eq!(told, expected.map(|(message, failures)| (message.to_owned(), failures)));
+        assert_eq!(lines, expected.map(|(message, failures)| (message.to_owned(), failures)));
     }
 }

@@ -52,7 +52,9 @@ impl WriteGuard {
             (false, false) => Rule::HobbyFarm,
         };
         let refused_by: Vec<_> = match decision.verdict {
-            Verdict::Deny(refusal) if decided_by_writer => vec![(rule.to_string(), told(review, refusal.message))],
+            Verdict::Deny(refusal) if decided_by_writer => {
+                vec![(rule.to_string(), policy_message(review, refusal.message))]
+            }
             Verdict::Deny(_) | Verdict::Allow => Vec::new(),
         };
         let annotation = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -68,7 +70,7 @@ impl WriteGuard {
 }
 
 /// The message of the policy as CEL words it: a name that would have to be escaped is not shown.
-fn told(review: &Value, message: String) -> String {
+fn policy_message(review: &Value, message: String) -> String {
     let user = review["request"]["userInfo"]["username"].as_str().unwrap_or_default();
     let shows = |c: char| (c == ' ' || c.is_ascii_graphic()) && !"\"%\\[]".contains(c);
     if user.chars().all(shows) && user.len() <= 90 {

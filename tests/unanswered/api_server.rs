@@ -238,6 +238,7 @@ async fn connection(
         let fault = state.lock().unwrap().fault.filter(|(faulty, _)| *faulty == kind).map(|(_, fault)| fault);
         // Later: a test that knows of the request may change what happens to the next.
         let is_write = method != "GET";
+        broken.mark_unchanged();
         tell.send_modify(|asked| *asked.entry(kind).or_default() += 1);
         if let Some(fault) = fault
             && fault != Fault::OldObject
@@ -246,7 +247,6 @@ async fn connection(
         }
         if kind == Kind::Watch {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-            broken.mark_unchanged();
             let _ = stream.write_all(head.as_bytes()).await;
             let mut rest = [0; 64];
             tokio::select! {

@@ -22,19 +22,19 @@ const PASSWORD: &str = "p@ss:w%rd";
 const ESCAPED: &str = "p%40ss%3Aw%25rd";
 
 /// What a proxy was asked for, and by whom.
-type Asked = Arc<Mutex<Vec<(String, String)>>>;
+type ProxiedRequests = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A proxy in front of a server, with what it is asked for.
-async fn proxy(is_socks: bool, server: SocketAddr) -> (SocketAddr, Asked) {
+async fn proxy(is_socks: bool, server: SocketAddr) -> (SocketAddr, ProxiedRequests) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let (address, asked) = (listener.local_addr().unwrap(), Asked::default());
-    let told = Arc::clone(&asked);
+    let (address, asked) = (listener.local_addr().unwrap(), ProxiedRequests::default());
+    let requests = Arc::clone(&asked);
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
-            let told = Arc::clone(&told);
+            let requests = Arc::clone(&requests);
             tokio::spawn(async move {
                 let request = if is_socks { socks(&mut client).await? } else { connect(&mut client).await? };
-                told.lock().unwrap().push(request);
+                requests.lock().unwrap().push(request);
                 copy_bidirectional(&mut client, &mut TcpStream::connect(server).await?).await
             });
         }

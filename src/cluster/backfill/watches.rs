@@ -50,12 +50,12 @@ impl Health {
     }
 }
 
-/// What one of the watches tells.
-type Told = (usize, watcher::Result<Event<StoredSession>>);
+/// An event, and the index of the watch that it comes from.
+type WatchEvent = (usize, watcher::Result<Event<StoredSession>>);
 
 /// All watches.
 pub(super) struct Watches {
-    events: SelectAll<BoxStream<'static, Told>>,
+    events: SelectAll<BoxStream<'static, WatchEvent>>,
     health: Vec<Health>,
 }
 
