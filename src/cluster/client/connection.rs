@@ -247,7 +247,7 @@ async fn load_credentials(options: &ConnectOptions) -> Result<Credentials, Clust
         Ok(Ok(loaded)) => loaded,
         Ok(Err(_)) => Err(ClusterError::Credentials("reading the credentials failed".to_owned())),
         Err(_) => Err(ClusterError::Credentials(format!(
-            "the exec plugin of the kubeconfig has not ended within {limit:?}; see --request-timeout"
+            "reading the credentials took longer than {limit:?}, most likely in an exec plugin of the kubeconfig; see --request-timeout"
         ))),
     }
 }
