@@ -1,6 +1,8 @@
 //! Logs: text for people or JSON for machines, on standard error, written by a thread of their own: whoever reads them may stop
 //! reading, and no request waits for him.
 
+#[cfg(test)]
+pub(crate) mod captured;
 mod json;
 
 use std::io::{self, BufWriter, IsTerminal, Stderr, Write};

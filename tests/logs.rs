@@ -1,11 +1,13 @@
 //! What is logged about requests, and what never is.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "../src/telemetry/captured.rs"]
+mod captured;
 mod support;
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use captured::Captured;
 use rstest::rstest;
 use serde_json::Value;
 use session_webhook::core::admission::decision::{Decision, Denial, Verdict};
@@ -15,20 +17,6 @@ use session_webhook::server::Limits;
 use session_webhook::server::router::router;
 use support::{app, metrics, post, review, send};
 use tracing::subscriber::set_default;
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Sends `reviews` to a policy that always decides alike, and returns the log's lines.
 async fn logged(decide: fn() -> Decision, reviews: &[Value]) -> Vec<Value> {
@@ -41,8 +29,7 @@ async fn logged(decide: fn() -> Decision, reviews: &[Value]) -> Vec<Value> {
     for review in reviews {
         send(&router, post("/validate", review.to_string())).await;
     }
-    let bytes = captured.0.lock().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap();
+    let text = captured.text();
     for secret in ["ac-ljw4s4dsdf", "vmc-lkjsdflkjsf", "u-lkjsdflkjs"] {
         assert!(!text.contains(secret), "{text}");
     }

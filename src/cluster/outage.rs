@@ -61,27 +61,12 @@ impl Outage {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
     use std::time::{Duration, Instant};
 
     use serde_json::Value;
 
     use super::Outage;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::telemetry::captured::Captured;
 
     /// Message, and how many failures it tells of.
     fn lines_logged_by(log: impl FnOnce()) -> Vec<(String, u64)> {
@@ -90,10 +75,9 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, log);
-        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         let facts =
             |line: Value| (line["message"].as_str().unwrap().to_owned(), line["failures"].as_u64().unwrap_or_default());
-        text.lines().map(|line| facts(serde_json::from_str(line).unwrap())).collect()
+        captured.text().lines().map(|line| facts(serde_json::from_str(line).unwrap())).collect()
     }
 
     /// A failure each second for eleven minutes.

@@ -111,28 +111,12 @@ impl Visit for LogFields {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
     use rstest::rstest;
     use serde_json::{Value, json};
     use tracing::subscriber::with_default;
 
+    use super::super::captured::Captured;
     use super::{Format, NoFields};
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn line(log: impl FnOnce()) -> Value {
         let captured = Captured::default();
@@ -144,8 +128,7 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         with_default(subscriber, log);
-        let bytes = captured.0.lock().unwrap().clone();
-        serde_json::from_slice(&bytes).unwrap()
+        serde_json::from_str(&captured.text()).unwrap()
     }
 
     #[test]

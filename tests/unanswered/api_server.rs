@@ -169,8 +169,11 @@ impl ApiServer {
 
     /// Waits until a kind of request comes once more.
     pub(crate) async fn is_asked_again(&self, kind: Kind) -> Result<(), ()> {
-        let before = self.asked.borrow().get(&kind).copied().unwrap_or_default();
-        self.is_asked(kind, before + 1).await
+        self.is_asked(kind, self.times_asked(kind) + 1).await
+    }
+
+    pub(crate) fn times_asked(&self, kind: Kind) -> u32 {
+        self.asked.borrow().get(&kind).copied().unwrap_or_default()
     }
 
     pub(crate) fn is_never_asked(&self) -> bool {

@@ -45,21 +45,25 @@ async fn one_of_the_future_is_repaired_when_it_was_there_long_enough(#[case] ahe
     is_repaired(&server, "--backfill --backfill-after 1s").await;
 }
 
-#[rstest]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_status_subresource_may_come_and_go_while_it_leads(#[values(false, true)] exists: bool) {
+/// Its status subresource `exists` up to the first write.
+async fn server_whose_definition_changes(exists: bool) -> ApiServer {
     let server = ApiServer::start(None).await;
     server.define_status_subresource(exists);
     server.change_definition_at_next_write();
+    server
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_subresource_may_come_and_go_while_it_leads(#[values(false, true)] exists: bool) {
+    let server = server_whose_definition_changes(exists).await;
     is_repaired(&server, BACKFILL).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_subresource_may_come_and_go_before_audit_fix_writes(#[values(false, true)] exists: bool) {
-    let server = ApiServer::start(None).await;
-    server.define_status_subresource(exists);
-    server.change_definition_at_next_write();
+    let server = server_whose_definition_changes(exists).await;
     let ended = run(&server, "audit --fix --yes --output json").await;
     assert!(ended.stdout.contains(r#""result": "repaired""#), "{}\n{}", ended.stdout, ended.stderr);
     assert!(server.is_repaired(), "{}", ended.stdout);

@@ -16,13 +16,13 @@ use std::time::Duration;
 use anyhow::Context;
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 use kube::{Client, ResourceExt};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use self::repair::{RepairOutcome, Repairer};
-use self::watches::Watches;
+use self::watches::{WatchResult, Watches};
 use self::work_queue::{Due, SessionKey, WorkQueue};
 use super::client::{describe, is_answer};
 use super::lease::{Leadership, is_leader, leadership_lost};
@@ -149,9 +149,7 @@ impl Backfill {
             self.metrics.backfill_waiting.set(i64::try_from(queue.len() + repairs.len()).unwrap_or(i64::MAX));
             tokio::select! {
                 event = watches.next() => {
-                    if self.handle_event(event.context("the watch has ended")?, &repairer, &mut queue, outage)? {
-                        watches.refused();
-                    }
+                    self.handle_event(event.context("the watch has ended")?, &repairer, &mut queue, outage)?;
                     report_watches(&mut watches, heartbeat, outage);
                 }
                 Some(due) = next_due(&mut pace, &mut queue), if repairs.len() < MAX_CONCURRENT_REPAIRS => {
@@ -181,14 +179,13 @@ impl Backfill {
         tokio::time::sleep(WATCH_RETRY_DELAY).await;
     }
 
-    /// Whether the API server has refused the watch.
     fn handle_event(
         &self,
-        event: watcher::Result<Event<StoredSession>>,
+        event: WatchResult,
         repairer: &Repairer<'_>,
         queue: &mut WorkQueue,
         outage: &mut Outage,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<()> {
         match event {
             Ok(Event::Apply(session) | Event::InitApply(session)) => match repairer.delay_until_due(&session) {
                 Some(delay) => {
@@ -198,8 +195,7 @@ impl Backfill {
             },
             Ok(Event::Delete(session)) => queue.remove(&SessionKey::of_session(&session)),
             Ok(Event::Init | Event::InitDone) => {}
-            Err(error) => {
-                let cause = api_error(error);
+            Err(cause) => {
                 // The definition is gone, or is another.
                 if matches!(&cause, Some(kube::Error::Api(status)) if status.code == 404) {
                     anyhow::bail!("watching Sessions: there are none any more (hobbyfarm.io/v1)");
@@ -207,11 +203,9 @@ impl Backfill {
                 self.metrics.backfill_watch_errors.inc();
                 let text = cause.as_ref().map_or_else(|| "the list has no version".to_owned(), describe);
                 outage.failed(&format!("watching Sessions: {text}"));
-                // A refusal is an answer: no other replica would fare better.
-                return Ok(cause.as_ref().is_some_and(is_answer));
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn handle_outcome(&self, due: Due, outcome: RepairOutcome, queue: &mut WorkQueue, unreachable: &mut Outage) {
@@ -270,15 +264,6 @@ fn interval(period: Duration) -> tokio::time::Interval {
 }
 
 /// What the API server said, or why it said nothing.
-fn api_error(error: watcher::Error) -> Option<kube::Error> {
-    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
-    match error {
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => Some(error),
-        WatchError(status) => Some(kube::Error::Api(status)),
-        NoResourceVersion => None,
-    }
-}
-
 impl SessionKey {
     fn of_session(session: &StoredSession) -> Self {
         Self { namespace: session.namespace().unwrap_or_default(), name: session.name_any() }

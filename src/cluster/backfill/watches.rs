@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use axum::http::Request;
 use futures::stream::{BoxStream, SelectAll, Stream, StreamExt, TryStreamExt};
-use kube::Client;
 use kube::client::Body;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
 use tokio::sync::watch;
 
+use crate::cluster::client::is_answer;
 use crate::cluster::sessions::{PAGE, Sessions, StoredSession};
 
 /// A watch that has begun again, and has not failed for so long, goes on: one that can only begin fails at once.
@@ -50,12 +51,13 @@ impl Health {
     }
 }
 
-/// An event, and the index of the watch that it comes from.
-type WatchEvent = (usize, watcher::Result<Event<StoredSession>>);
+/// An event, or what the API server or the way to it made a watch fail with; nothing where its list had no version.
+pub(super) type WatchResult = Result<Event<StoredSession>, Option<kube::Error>>;
 
 /// All watches.
 pub(super) struct Watches {
-    events: SelectAll<BoxStream<'static, WatchEvent>>,
+    /// Each with the index of its watch.
+    events: SelectAll<BoxStream<'static, (usize, WatchResult)>>,
     health: Vec<Health>,
 }
 
@@ -77,24 +79,21 @@ impl Watches {
     }
 
     /// What happens next to a Session, beginning with those that are there, or why a watch has failed.
-    pub(super) async fn next(&mut self) -> Option<watcher::Result<Event<StoredSession>>> {
+    pub(super) async fn next(&mut self) -> Option<WatchResult> {
         let (index, event) = self.events.next().await?;
         let health = self.health.get_mut(index)?;
         match &event {
             Ok(Event::InitDone) => health.state = State::Watching,
             Ok(_) if health.state == State::Unanswered => health.state = State::Answered,
             Ok(_) => {}
-            Err(_) => (health.state, health.failed) = (State::Unanswered, Instant::now()),
+            Err(cause) => {
+                // A refusal is an answer: no other replica would fare better.
+                let is_refusal = cause.as_ref().is_some_and(is_answer);
+                health.state = if is_refusal { State::Answered } else { State::Unanswered };
+                health.failed = Instant::now();
+            }
         }
         Some(event)
-    }
-
-    /// The API server has answered: with the refusal that [`Watches::next`] has told last.
-    pub(super) fn refused(&mut self) {
-        let last = self.health.iter_mut().max_by_key(|health| health.failed);
-        if let Some(health) = last {
-            health.state = State::Answered;
-        }
     }
 
     /// Whether each of them gets on.
@@ -110,10 +109,19 @@ impl Watches {
     }
 }
 
-fn watch_sessions(api: kube::Api<StoredSession>) -> impl Stream<Item = watcher::Result<Event<StoredSession>>> + Send {
+fn watch_sessions(api: Api<StoredSession>) -> impl Stream<Item = WatchResult> + Send {
     // That a list begins is no success, after which a backoff would begin anew.
     let is_news = |event: &Event<StoredSession>| std::future::ready(!matches!(event, Event::Init));
-    watcher(api, watcher::Config::default().page_size(PAGE)).try_filter(is_news).default_backoff()
+    watcher(api, watcher::Config::default().page_size(PAGE)).try_filter(is_news).default_backoff().map_err(api_error)
+}
+
+fn api_error(error: watcher::Error) -> Option<kube::Error> {
+    use watcher::Error::{InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => Some(error),
+        WatchError(status) => Some(kube::Error::Api(status)),
+        NoResourceVersion => None,
+    }
 }
 
 /// A client that tells when the API server has taken a watch up.
