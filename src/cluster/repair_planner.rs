@@ -21,6 +21,11 @@ pub(super) struct RepairPlanner<'a> {
 }
 
 impl RepairPlanner<'_> {
+    /// The same for another definition.
+    pub(super) const fn with_schema(self, schema: Option<Dialect>) -> Self {
+        Self { schema, ..self }
+    }
+
     /// With `--session-timeout`.
     pub(super) fn plan(&self, session: &Session<'_>) -> RepairPlan {
         self.plan_with_session_timeout(session, self.settings.session_timeout)

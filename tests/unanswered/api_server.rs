@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::faults::Fault;
-use crate::stored::{State, answer, session};
+use crate::stored::{State, WrongTypes, answer, session};
 
 /// Longer than anything takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -110,6 +110,7 @@ impl ApiServer {
             accepted: None,
             status_subresource: true,
             definition_changes: false,
+            published: None,
         }));
         let (tell, asked) = watch::channel(HashMap::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -148,6 +149,11 @@ impl ApiServer {
     /// The definition of Sessions has a status subresource, or none.
     pub(crate) fn define_status_subresource(&self, exists: bool) {
         self.state.lock().unwrap().status_subresource = exists;
+    }
+
+    /// What is published are the documentation's types, until a write goes by them.
+    pub(crate) fn publish_outdated_types(&self, wrong_types: WrongTypes) {
+        self.state.lock().unwrap().published = Some(("string", wrong_types));
     }
 
     /// The definition gets its status subresource, or loses it, right before the next write to a Session.
@@ -201,6 +207,13 @@ impl ApiServer {
         let state = self.state.lock().unwrap();
         let mut sessions = state.objects.values().filter(|object| object["kind"] == "Session");
         sessions.all(|session| session["status"]["end_time"].as_str().is_some_and(|time| !time.is_empty()))
+    }
+
+    /// Whether the Sessions' flags are booleans, as HobbyFarm's code has them.
+    pub(crate) fn has_flags_of_hobbyfarm(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        let mut sessions = state.objects.values().filter(|object| object["kind"] == "Session");
+        sessions.all(|session| session["status"]["active"].is_boolean())
     }
 
     /// All Events that were written, as text.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::api_server::{ApiServer, Kind};
 use crate::faults::Fault;
 use crate::program::{Serving, run};
+use crate::stored::WrongTypes;
 
 const BACKFILL: &str = "--backfill --backfill-after 0s";
 
@@ -67,6 +68,23 @@ async fn a_status_subresource_may_come_and_go_before_audit_fix_writes(#[values(f
     let ended = run(&server, "audit --fix --yes --output json").await;
     assert!(ended.stdout.contains(r#""result": "repaired""#), "{}\n{}", ended.stdout, ended.stderr);
     assert!(server.is_repaired(), "{}", ended.stdout);
+}
+
+/// Kubernetes 1.20 publishes the types of a new definition some seconds after it goes by them.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn types_that_are_published_late_are_gone_by_once_they_are(
+    #[values(WrongTypes::Refused, WrongTypes::Dropped)] wrong_types: WrongTypes,
+) {
+    let server = ApiServer::start(None).await;
+    server.publish_outdated_types(wrong_types);
+    is_repaired(&server, BACKFILL).await;
+    assert!(server.has_flags_of_hobbyfarm());
+    let server = ApiServer::start(None).await;
+    server.publish_outdated_types(wrong_types);
+    let ended = run(&server, "audit --fix --yes --output json").await;
+    assert!(ended.stdout.contains(r#""result": "repaired""#), "{}\n{}", ended.stdout, ended.stderr);
+    assert!(server.is_repaired() && server.has_flags_of_hobbyfarm(), "{}", ended.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

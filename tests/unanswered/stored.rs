@@ -18,6 +18,16 @@ pub(crate) struct State {
     /// Whether the definition of Sessions has one; it gets or loses it with the next write where `definition_changes`.
     pub(crate) status_subresource: bool,
     pub(crate) definition_changes: bool,
+    /// What is published of the types, and what becomes of a write that goes by other types than HobbyFarm's own.
+    pub(crate) published: Option<(&'static str, WrongTypes)>,
+}
+
+/// What an API server does with a write of values of other types; the types that it has are published from then on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WrongTypes {
+    Refused,
+    /// As where a webhook puts them right again.
+    Dropped,
 }
 
 /// A Session without times.
@@ -65,6 +75,11 @@ pub(crate) fn answer(state: &mut State, method: &str, path: &str, query: &str, b
                 }),
             );
         }
+        ("GET", "/openapi/v3/apis/hobbyfarm.io/v1") if let Some((flag, _)) = state.published => {
+            let status = json!({"properties": {"active": {"type": flag}}});
+            let schema = json!({"properties": {"status": status}});
+            return (200, json!({"components": {"schemas": {"io.hobbyfarm.v1.Session": schema}}}));
+        }
         _ => {}
     }
     let collection = path.rsplit('/').next().unwrap_or_default();
@@ -103,29 +118,40 @@ pub(crate) fn answer(state: &mut State, method: &str, path: &str, query: &str, b
                 (409, status(409, "the object has been modified"))
             }
         }
-        ("PATCH", Some(stored)) => {
-            let (is_session, to_status) = (stored["kind"] == "Session", path.ends_with("/status"));
-            if is_session && std::mem::take(&mut state.definition_changes) {
-                state.status_subresource = !state.status_subresource;
-            }
-            if to_status && !state.status_subresource {
-                return (404, status(404, "the server could not find the requested resource"));
-            }
-            let patch: json_patch::Patch = serde_json::from_slice(body).unwrap();
-            let mut object = stored.clone();
-            if json_patch::patch(&mut object, &patch).is_err() {
-                return (422, status(422, "the patch does not apply"));
-            }
-            if object["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"] {
-                return (409, status(409, "the object has been modified"));
-            }
-            if is_session && !to_status && state.status_subresource {
-                object["status"] = stored["status"].clone();
-            }
-            if query.contains("dryRun=All") { (200, object) } else { store(state, key, object) }
-        }
+        ("PATCH", Some(stored)) => patch(state, key, &stored, path, query, body),
         _ => (404, status(404, "not found")),
     }
+}
+
+fn patch(state: &mut State, key: String, stored: &Value, path: &str, query: &str, body: &[u8]) -> (u16, Value) {
+    let (is_session, to_status) = (stored["kind"] == "Session", path.ends_with("/status"));
+    if is_session && std::mem::take(&mut state.definition_changes) {
+        state.status_subresource = !state.status_subresource;
+    }
+    if to_status && !state.status_subresource {
+        return (404, status(404, "the server could not find the requested resource"));
+    }
+    let patch: json_patch::Patch = serde_json::from_slice(body).unwrap();
+    let mut object = stored.clone();
+    if json_patch::patch(&mut object, &patch).is_err() {
+        return (422, status(422, "the patch does not apply"));
+    }
+    if object["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"] {
+        return (409, status(409, "the object has been modified"));
+    }
+    if let Some(("string", wrong_types)) = state.published
+        && object["status"]["active"].is_string()
+    {
+        state.published = Some(("boolean", wrong_types));
+        return match wrong_types {
+            WrongTypes::Refused => (422, status(422, "active: must be of type boolean")),
+            WrongTypes::Dropped => (200, stored.clone()),
+        };
+    }
+    if is_session && !to_status && state.status_subresource {
+        object["status"] = stored["status"].clone();
+    }
+    if query.contains("dryRun=All") { (200, object) } else { store(state, key, object) }
 }
 
 fn store(state: &mut State, key: String, mut object: Value) -> (u16, Value) {

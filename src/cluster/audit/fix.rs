@@ -5,7 +5,7 @@ use kube::Client;
 use tokio::sync::RwLock;
 
 use super::Scope;
-use crate::cluster::client::describe;
+use crate::cluster::client::{describe, is_invalid};
 use crate::cluster::repair_planner::RepairPlanner;
 use crate::cluster::served_versions::other_versions;
 use crate::cluster::sessions::{Sessions, WriteOutcome};
@@ -76,33 +76,43 @@ impl<'a> Fixer<'a> {
     /// Nothing when another attempt may succeed.
     async fn attempt(&self, namespace: &str, name: &str, dry_run: bool) -> kube::Result<Option<FixOutcome>> {
         let sessions = self.sessions.read().await.clone();
+        let planner = self.planner.with_schema(sessions.dialect);
         let Some(object) = sessions.api(Some(namespace)).get_opt(name).await? else {
             return Ok(Some(FixOutcome::Gone));
         };
         let Ok(session) = Session::read(object.raw()) else {
             return Ok(Some(FixOutcome::Refused("it cannot be read".to_owned())));
         };
-        let first = self.planner.plan(&session);
+        let first = planner.plan(&session);
         if first.edits.is_empty() {
             let stays = !first.unparsable.is_empty();
             let kept = || FixOutcome::Refused("--backfill-unparsable=false leaves what nobody can read".to_owned());
             return Ok(Some(if stays { kept() } else { FixOutcome::NotNeeded }));
         }
         let (RepairPlan { edits, status_is_missing, .. }, _) =
-            self.planner.plan_with_keep_alive(self.client, namespace, &session, first).await;
-        Ok(match sessions.write(&object, &edits, status_is_missing, dry_run).await? {
-            WriteOutcome::Stored(stored) if self.planner.is_repaired(&stored) => Some(FixOutcome::Written(edits)),
-            // The definition has got its status subresource, or lost it, since it was looked at.
-            WriteOutcome::Stored(_) | WriteOutcome::Gone => {
-                match Sessions::discover(self.client).await? {
-                    Some(sessions) => *self.sessions.write().await = sessions,
-                    None => return Ok(Some(FixOutcome::Gone)),
-                }
-                None
+            planner.plan_with_keep_alive(self.client, namespace, &session, first).await;
+        match sessions.write(&object, &edits, status_is_missing, dry_run).await {
+            Ok(WriteOutcome::Stored(stored)) if planner.is_repaired(&stored) => Ok(Some(FixOutcome::Written(edits))),
+            // The definition has got or lost its status subresource, or has other types, since it was looked at.
+            Ok(WriteOutcome::Stored(_) | WriteOutcome::Gone) => self.rediscover().await,
+            Err(error) if is_invalid(&error) => {
+                let rediscovered = self.rediscover().await?;
+                let is_another = self.sessions.read().await.dialect != sessions.dialect;
+                if is_another { Ok(rediscovered) } else { Err(error) }
             }
-            WriteOutcome::Conflict => None,
-            WriteOutcome::OtherVersions(others) => Some(FixOutcome::Refused(refusal(&others))),
-        })
+            Ok(WriteOutcome::Conflict) => Ok(None),
+            Ok(WriteOutcome::OtherVersions(others)) => Ok(Some(FixOutcome::Refused(refusal(&others)))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks at the definition once more.
+    async fn rediscover(&self) -> kube::Result<Option<FixOutcome>> {
+        match Sessions::discover(self.client).await? {
+            Some(sessions) => *self.sessions.write().await = sessions,
+            None => return Ok(Some(FixOutcome::Gone)),
+        }
+        Ok(None)
     }
 }
 

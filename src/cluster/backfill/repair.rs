@@ -10,7 +10,7 @@ use kube::{Client, ResourceExt};
 use super::Backfill;
 use super::events::EventRecorder;
 use super::work_queue::{Due, SessionKey};
-use crate::cluster::client::{describe, is_answer};
+use crate::cluster::client::{describe, is_answer, is_invalid};
 use crate::cluster::lease::{Leadership, is_leader};
 use crate::cluster::repair_planner::RepairPlanner;
 use crate::cluster::sessions::{Sessions, StoredSession, WriteOutcome};
@@ -20,6 +20,10 @@ use crate::metrics::{ActionLabel, Metrics};
 
 /// How many Sessions with a time that is kept are remembered, so that each is told of once.
 const MAX_REPORTED: usize = 10_000;
+
+/// The API server has taken a write, and stores something else.
+const DROPPED: &str = "the API server took the write, and the times are not in what it stores: its status subresource has come or \
+                       gone, or the definition or a webhook drops them";
 
 /// What came of one attempt.
 #[derive(Debug)]
@@ -85,7 +89,7 @@ impl<'a> Repairer<'a> {
 
     /// When to look at this Session again; nothing where all is well.
     pub(super) fn delay_until_due(&self, session: &StoredSession) -> Option<Duration> {
-        let plan = self.planner.plan(&Session::read(session.raw()).ok()?);
+        let plan = self.planner_for(&self.sessions()).plan(&Session::read(session.raw()).ok()?);
         let is_new = || !plan.edits.is_empty() || !self.reported().contains(&SessionKey::of_session(session));
         (plan != RepairPlan::default() && is_new()).then(|| self.time_until_old_enough(session))
     }
@@ -106,13 +110,14 @@ impl<'a> Repairer<'a> {
     async fn attempt(&self, due: &Due) -> RepairOutcome {
         let key = &due.key;
         let sessions = self.sessions().clone();
+        let planner = self.planner_for(&sessions);
         let object = match sessions.api(Some(&key.namespace)).get_opt(&key.name).await {
             Ok(Some(object)) => object,
             Ok(None) => return RepairOutcome::NothingToDo,
             Err(error) => return RepairOutcome::of_error(&error),
         };
         let Ok(session) = Session::read(object.raw()) else { return RepairOutcome::NothingToDo };
-        let first = self.planner.plan(&session);
+        let first = planner.plan(&session);
         if first == RepairPlan::default() {
             return RepairOutcome::NothingToDo;
         }
@@ -124,31 +129,27 @@ impl<'a> Repairer<'a> {
             self.record_unreadable_time(key, &object, &first).await;
             return RepairOutcome::NothingToDo;
         }
-        let (plan, keep_alive) = self.planner.plan_with_keep_alive(self.client, &key.namespace, &session, first).await;
+        let (plan, keep_alive) = planner.plan_with_keep_alive(self.client, &key.namespace, &session, first).await;
         if !is_leader(*self.leadership.borrow()) {
             return RepairOutcome::Conflict;
         }
         match sessions.write(&object, &plan.edits, plan.status_is_missing, false).await {
-            Ok(WriteOutcome::Stored(stored)) if self.planner.is_repaired(&stored) => {
+            Ok(WriteOutcome::Stored(stored)) if planner.is_repaired(&stored) => {
                 self.record_repair(key, &object, &plan, &keep_alive).await
             }
-            Ok(WriteOutcome::Stored(_)) => self.on_dropped_write().await,
+            Ok(WriteOutcome::Stored(_)) => self.fail_and_rediscover(DROPPED).await,
             Ok(WriteOutcome::Conflict) => RepairOutcome::Conflict,
             Ok(WriteOutcome::OtherVersions(_)) => RepairOutcome::OtherVersions,
             Ok(WriteOutcome::Gone) => self.rediscover().await,
+            Err(error) if is_invalid(&error) => self.fail_and_rediscover(&describe(&error)).await,
             Err(error) => RepairOutcome::of_error(&error),
         }
     }
 
-    /// The API server has taken the write and stores something else: without a status subresource, or with one, since the
-    /// definition was looked at.
-    async fn on_dropped_write(&self) -> RepairOutcome {
+    /// The definition may have another status subresource or other types than when it was looked at.
+    async fn fail_and_rediscover(&self, reason: &str) -> RepairOutcome {
         match self.rediscover().await {
-            RepairOutcome::Conflict => RepairOutcome::Failed(
-                "the API server took the write, and the times are not in what it stores: its status subresource has come or \
-                 gone, or the definition or a webhook drops them"
-                    .to_owned(),
-            ),
+            RepairOutcome::Conflict => RepairOutcome::Failed(reason.to_owned()),
             outcome => outcome,
         }
     }
@@ -163,6 +164,11 @@ impl<'a> Repairer<'a> {
             Ok(None) => RepairOutcome::NothingToDo,
             Err(error) => RepairOutcome::of_error(&error),
         }
+    }
+
+    /// It plans for what the definition was when it was looked at last.
+    fn planner_for(&self, sessions: &Sessions) -> RepairPlanner<'a> {
+        self.planner.with_schema(sessions.dialect)
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

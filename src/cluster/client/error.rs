@@ -84,6 +84,11 @@ pub fn is_answer(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(_))
 }
 
+/// Whether the API server takes no such object: the types of the definition are others, for one.
+pub fn is_invalid(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
+}
+
 /// An error and its causes, none of them twice.
 pub(super) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

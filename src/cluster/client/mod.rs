@@ -15,7 +15,7 @@ use axum::http::Uri;
 use kube::Client;
 
 use self::connection::Connection;
-pub use self::error::{ClusterError, RequestError, describe, is_answer};
+pub use self::error::{ClusterError, RequestError, describe, is_answer, is_invalid};
 
 /// Who writes, in `managedFields`.
 pub const FIELD_MANAGER: &str = "session-webhook";
