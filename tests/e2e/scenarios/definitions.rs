@@ -189,6 +189,7 @@ pub(super) async fn sessions_that_belong_to_no_namespace_are_guarded_and_repaire
         accepts(&world.alice, Request::post(CLUSTER, stranded.clone())).await;
         webhook.restart(&[]).await;
     }
+    world.await_published_definition().await;
     let (code, stdout, stderr) = audit(world, &[]).await;
     let line = format!("error     {}", stranded["metadata"]["name"].as_str().unwrap());
     assert!(code == 1 && stdout.contains(&line) && stdout.contains("MissingTime"), "{stdout}{stderr}");
