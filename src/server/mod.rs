@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tower::service_fn;
 
 use self::bind::bind;
-use self::listener::acceptor::{Acceptor, Tls};
+use self::listener::Acceptor;
 use self::listener::limits::Connections;
 use self::router::App;
 use self::tls::{CertificateError, ClientPolicy, Handshake, Pair, PairFiles, ServingCertificate, TlsStatus, TlsStore};
@@ -150,7 +150,7 @@ pub enum ServerError {
     #[error("stopped with {requests} requests in flight")]
     RequestsAborted {
         /// How many.
-        requests: usize,
+        requests: i64,
     },
     /// A listener failed.
     #[error("the {name} listener failed: {source}")]
@@ -207,12 +207,12 @@ impl Server {
         let of_webhook = Connections::new(limits, timeouts, stage.subscribe(), metrics.webhook_connections());
         let of_ops = Connections::new(ops_limits, timeouts, stage.subscribe(), metrics.ops_connections());
         let (webhook_address, webhook) = listen("--listen", listeners.webhook, |listener| {
-            let tls = Some(Tls { config: tls.config(), clients });
-            let acceptor = Acceptor { connections: Arc::clone(&of_webhook), tls };
-            listener::server(listener, acceptor, Arc::clone(&of_ops))
+            let (connections, clients) = (Arc::clone(&of_webhook), Arc::clone(&clients));
+            let acceptor = Acceptor { connections, tls: Some(tls.config()), clients };
+            acceptor.server(listener, Arc::clone(&of_ops))
         })?;
         let (ops_address, ops) = listen("--ops-listen", listeners.ops, |listener| {
-            listener::server(listener, Acceptor { connections: of_ops, tls: None }, of_webhook)
+            Acceptor { connections: of_ops, tls: None, clients }.server(listener, of_webhook)
         })?;
         let listeners = Listeners { webhook: webhook_address, ops: ops_address };
         Ok(Self { listeners, timeouts, metrics, app: Arc::new(app), tls, tls_poll, stage, webhook, ops })
@@ -239,6 +239,7 @@ impl Server {
         let Self { listeners, timeouts, metrics, app, tls, tls_poll, stage, webhook, ops } = self;
         let connections = Arc::clone(&webhook.get_ref().connections);
         let ops_connections = Arc::clone(&ops.get_ref().connections);
+        let requests_in_flight = metrics.requests_in_flight.clone();
         let probes = ops::router(ops::OpsState { metrics, tls: tls.status(), stage: stage.subscribe() });
         let mut background = JoinSet::new();
         background.spawn(tls.follow(tls_poll));
@@ -257,7 +258,7 @@ impl Server {
                     tracing::info!(delay_seconds, "stopping; unready, serving on for the drain delay");
                     sleep(timeouts.drain_delay).await;
                     stage.send_replace(Stage::Closing);
-                    let requests = connections.requests_in_flight();
+                    let requests = requests_in_flight.get();
                     tracing::info!(requests, timeout_seconds = timeouts.drain.as_secs_f64(), "draining");
                     connections.handle.graceful_shutdown(None);
                     drop(timeout(timeouts.drain, &mut webhook).await);
@@ -266,7 +267,7 @@ impl Server {
                     () = drained => {}
                     () = next_stop_message(&mut stop) => tracing::warn!("told to stop again; ending at once"),
                 }
-                match connections.requests_in_flight() {
+                match requests_in_flight.get() {
                     0 => {
                         tracing::info!("stopped");
                         Ok(())

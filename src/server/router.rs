@@ -18,9 +18,9 @@ use tokio::task::spawn_blocking;
 
 use super::Limits;
 use super::body::{self, InFlightBudget, InFlightPermit};
-use super::listener::connection::UnknownClient;
 use super::log::{self, LogThrottle};
 use super::request_error::RequestError;
+use super::tls::UnknownClient;
 use crate::core::admission::decision::Decision;
 use crate::core::admission::policy::Policy;
 use crate::core::admission::response::respond;

@@ -1,97 +1,77 @@
 //! What a connection is doing, since when, and why it ends.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures::task::AtomicWaker;
-use rustls::ServerConfig;
-use tokio::sync::watch;
+use futures::future::AbortHandle;
+use tokio::sync::watch::Receiver;
 
+use super::super::tls::ConfigReceiver;
 use super::super::{Stage, Timeouts};
 
 /// A request that has no answer for longer than this still waits for its body: deciding takes far less.
 const LONGEST_DECISION: Duration = Duration::from_millis(250);
 
-/// What a connection is doing.
+/// What a connection is doing. Nothing is asked of an idle one, not yet or no more; a request has no answer yet in `InRequest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// TLS is being negotiated.
     Handshake,
-    /// Nothing has been asked yet.
-    Unused,
-    /// The head of a request has begun to arrive.
-    ReadingHead,
-    /// A request has no answer yet.
-    InRequest,
-    /// The last request has been answered.
     Idle,
+    ReadingHead,
+    InRequest,
 }
 
 /// What is known of a connection while it is open. Its own task writes, others read and may [`close`](Self::close) it.
 pub(super) struct ConnectionState {
     opened: Instant,
     max_age: Duration,
-    /// The milliseconds from `opened` to the beginning of the phase, times eight, and the phase.
+    /// The milliseconds from `opened` to the beginning of the phase, times four, and the phase.
     phase: AtomicU64,
     pub(super) was_answered: AtomicBool,
     /// Has changed when another certificate is served than the one of the handshake.
-    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    tls: Option<ConfigReceiver>,
     /// Has changed when the server no longer serves as usual.
-    stage: watch::Receiver<Stage>,
+    stage: Receiver<Stage>,
     /// Why it was closed, as the metric says it.
     close_reason: OnceLock<&'static str>,
-    is_closed: AtomicBool,
-    task: AtomicWaker,
+    stream: AbortHandle,
 }
 
 impl ConnectionState {
-    pub(super) fn new(
-        max_age: Duration,
-        stage: watch::Receiver<Stage>,
-        tls: Option<watch::Receiver<Arc<ServerConfig>>>,
-    ) -> Self {
-        Self {
-            opened: Instant::now(),
-            max_age,
-            phase: AtomicU64::new(if tls.is_some() { Phase::Handshake } else { Phase::Unused } as u64),
-            was_answered: AtomicBool::new(false),
-            tls,
-            stage,
-            close_reason: OnceLock::new(),
-            is_closed: AtomicBool::new(false),
-            task: AtomicWaker::new(),
-        }
+    /// An age of zero is no limit. Connections that are opened together do not end together: at three to four quarters of it.
+    pub(super) fn new(age: Duration, stage: Receiver<Stage>, tls: Option<ConfigReceiver>, stream: AbortHandle) -> Self {
+        // The standard library's only source of randomness.
+        let [random, ..] = RandomState::new().hash_one(()).to_ne_bytes();
+        let max_age = if age.is_zero() { Duration::MAX } else { age / 4 * 3 + age / 1024 * u32::from(random) };
+        let phase = AtomicU64::new(if tls.is_some() { Phase::Handshake } else { Phase::Idle } as u64);
+        let (opened, was_answered, close_reason) = (Instant::now(), AtomicBool::new(false), OnceLock::new());
+        Self { opened, max_age, phase, was_answered, tls, stage, close_reason, stream }
     }
 
     /// What it is doing, and since when.
     pub(super) fn phase(&self) -> (Phase, Instant) {
         let packed = self.phase.load(Ordering::Acquire);
-        let phases = [Phase::Handshake, Phase::Unused, Phase::ReadingHead, Phase::InRequest];
-        let phase = phases.into_iter().find(|phase| packed % 8 == *phase as u64).unwrap_or(Phase::Idle);
-        (phase, self.opened + Duration::from_millis(packed / 8))
+        let phases = [Phase::Handshake, Phase::Idle, Phase::ReadingHead];
+        let phase = phases.into_iter().find(|phase| packed % 4 == *phase as u64).unwrap_or(Phase::InRequest);
+        (phase, self.opened + Duration::from_millis(packed / 4))
     }
 
-    /// Returns the connection's age.
-    pub(super) fn enter(&self, phase: Phase) -> Duration {
-        let age = self.opened.elapsed();
-        let milliseconds = u64::try_from(age.as_millis()).unwrap_or_default();
-        self.phase.store(milliseconds * 8 + phase as u64, Ordering::Release);
-        age
+    pub(super) fn enter(&self, phase: Phase) {
+        let milliseconds = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or_default();
+        self.phase.store(milliseconds * 4 + phase as u64, Ordering::Release);
     }
 
     /// Returns whether this was the last answer. HTTP/1.1 says so with the answer: closing an idle connection could meet a request
     /// that is on its way, which API servers do not send twice.
     pub(super) fn on_answer(&self) -> bool {
-        let age = self.enter(Phase::Idle);
+        self.enter(Phase::Idle);
         self.was_answered.store(true, Ordering::Release);
+        let is_old = self.phase().1 - self.opened >= self.max_age;
+        let is_stopping = self.stage.has_changed().unwrap_or(false);
         let is_replaced = self.tls.as_ref().is_some_and(|tls| tls.has_changed().unwrap_or(false));
-        let reasons = [
-            (self.stage.has_changed().unwrap_or(false), "stopping"),
-            (is_replaced, "reload"),
-            (age >= self.max_age, "age"),
-        ];
+        let reasons = [(is_stopping, "stopping"), (is_replaced, "reload"), (is_old, "age")];
         let reason = reasons.into_iter().find(|(holds, _)| *holds);
         reason.inspect(|(_, reason)| self.set_close_reason(reason)).is_some()
     }
@@ -107,10 +87,10 @@ impl ConnectionState {
         let (phase, since) = self.phase();
         let (timeout, reason) = match phase {
             Phase::Handshake => (timeouts.handshake, "handshake-timeout"),
-            Phase::Unused | Phase::ReadingHead => (timeouts.header, "header-timeout"),
             // Long after its body was read or given up: its client asks on, but does not read the answers.
             Phase::InRequest => (body_timeout + timeouts.idle, "idle"),
-            Phase::Idle => (timeouts.idle, "idle"),
+            Phase::Idle if self.was_answered.load(Ordering::Acquire) => (timeouts.idle, "idle"),
+            Phase::Idle | Phase::ReadingHead => (timeouts.header, "header-timeout"),
         };
         (since + timeout, reason)
     }
@@ -125,7 +105,7 @@ impl ConnectionState {
         self.close_reason.get().copied().unwrap_or_else(|| match self.phase().0 {
             _ if *self.stage.borrow() == Stage::Closing => "stopping",
             Phase::Handshake => "handshake",
-            Phase::Unused | Phase::Idle => "client",
+            Phase::Idle => "client",
             Phase::ReadingHead | Phase::InRequest => "broken",
         })
     }
@@ -133,17 +113,6 @@ impl ConnectionState {
     /// Ends it at once, whatever it does.
     pub(super) fn close(&self, reason: &'static str) {
         self.set_close_reason(reason);
-        self.is_closed.store(true, Ordering::Release);
-        self.task.wake();
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
-    }
-
-    /// Waits to be closed. The connection's task alone may.
-    pub(super) fn poll_closed(&self, context: &Context<'_>) -> Poll<()> {
-        self.task.register(context.waker());
-        if self.is_closed() { Poll::Ready(()) } else { Poll::Pending }
+        self.stream.abort();
     }
 }

@@ -10,6 +10,10 @@ use super::super::log::{LONGEST_NAME, LogThrottle};
 use super::certificate::names;
 use crate::core::text::sanitize_line;
 
+/// Among a request's extensions: its client is none of those that are answered.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct UnknownClient;
+
 /// Which clients are answered.
 pub(in super::super) struct ClientPolicy {
     /// Names in client certificates that are answered; none: any.

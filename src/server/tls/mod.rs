@@ -23,12 +23,12 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 
 pub use self::certificate::{Certificate, alternative_names, timestamp, why_unfit};
-pub(super) use self::clients::ClientPolicy;
+pub(super) use self::clients::{ClientPolicy, UnknownClient};
 pub use self::error::CertificateError;
 use self::handshake::client_verifier;
 pub use self::handshake::{Handshake, TlsVersion};
 pub use self::self_signed::{SelfSigned, self_signed};
-pub use self::store::{TlsStatus, TlsStore};
+pub use self::store::{ConfigReceiver, TlsStatus, TlsStore};
 
 /// Largest certificate or key file, bytes: what fits into a Secret.
 const MAX_FILE: u64 = 1 << 20;
@@ -153,6 +153,7 @@ impl Pair {
         }
         Ok((Arc::new(config), certificate))
     }
+
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, CertificateError> {
         let is_encrypted = ENCRYPTED_KEYS.iter().any(|mark| self.key.windows(mark.len()).any(|part| part == *mark));
         PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| match error {

@@ -27,6 +27,9 @@ pub struct TlsStatus {
     pub distrust: Option<String>,
 }
 
+/// What rustls serves with, as it changes.
+pub type ConfigReceiver = watch::Receiver<Arc<ServerConfig>>;
+
 /// What makes a configuration of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TlsMaterial {
@@ -97,7 +100,7 @@ impl TlsStore {
     }
 
     /// What rustls serves with, as it changes.
-    pub fn config(&self) -> watch::Receiver<Arc<ServerConfig>> {
+    pub fn config(&self) -> ConfigReceiver {
         self.config.subscribe()
     }
 
