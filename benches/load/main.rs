@@ -96,7 +96,9 @@ fn main() {
         options: argument("--options").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
     };
     let counts = argument("--connections")
-        .map_or(COUNTS.to_vec(), |counts| counts.split(',').map(|count| count.parse().unwrap()).collect());
+        .map(|counts| counts.split(',').map(|count| count.parse().unwrap()).collect::<Vec<_>>());
+    let is_whole = wanted.is_none() && counts.is_none();
+    let counts = counts.unwrap_or_else(|| COUNTS.to_vec());
     let certificate = Certificate::new();
     tell("machine", &machine());
     let mut rows = Vec::new();
@@ -106,7 +108,8 @@ fn main() {
         }
         table(mode, &rows);
     }
-    if wanted.is_none() {
+    // Some cases, or some counts of connections, tell nothing of the aims.
+    if is_whole {
         let starts = start::times(&certificate, 31);
         reach(&rows, &starts, unlogged_denials(&plan, &certificate));
         profiles(&plan, &certificate, &rows);

@@ -1,5 +1,6 @@
 //! `POST /mutate` and `POST /validate`: from an HTTP request to a verdict, or to the reason why there is none.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
@@ -95,7 +96,10 @@ impl App {
     {
         let app = Arc::clone(&self);
         let (parts, body) = request.into_parts();
-        AssertUnwindSafe(self.route(parts, body)).catch_unwind().map(move |result| {
+        // Of its head, this alone goes along, or all that follows would have room for the rest.
+        let (path, result) = (parts.uri.path(), route(&parts));
+        let path = result.as_ref().map_or_else(|_| path.to_owned().into(), |webhook| webhook.path().into());
+        AssertUnwindSafe(self.respond_with(result, path, parts.headers, body)).catch_unwind().map(move |result| {
             result.unwrap_or_else(|_panic| {
                 app.metrics.panics.inc();
                 // Where it happened, the panic hook has logged.
@@ -105,18 +109,22 @@ impl App {
     }
 
     #[expect(clippy::manual_async_fn, reason = "an async function would have room for its arguments twice")]
-    fn route<B>(self: Arc<Self>, parts: Parts, mut body: B) -> impl Future<Output = Response<Full<Bytes>>>
+    fn respond_with<B>(
+        self: Arc<Self>,
+        webhook: Result<Webhook, RequestError>,
+        path: Cow<'static, str>,
+        headers: HeaderMap,
+        mut body: B,
+    ) -> impl Future<Output = Response<Full<Bytes>>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         async move {
-            let result = match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
-                _ if parts.extensions.get::<UnknownClient>().is_some() => Err(RequestError::UnknownClient),
-                None => Err(RequestError::UnknownPath),
-                Some(_) if parts.method != Method::POST => Err(RequestError::Method),
-                Some(webhook) => {
+            let result = match webhook {
+                Err(error) => Err(error),
+                Ok(webhook) => {
                     let started = Instant::now();
-                    let result = review_response(&self, webhook, &parts.headers, &mut body).await;
+                    let result = review_response(&self, webhook, &headers, &mut body).await;
                     self.metrics.duration_of(webhook).observe(started.elapsed().as_secs_f64());
                     result
                 }
@@ -128,8 +136,8 @@ impl App {
                     response
                 }
                 Err(error) => {
-                    body::discard(&parts.headers, &mut body).await;
-                    self.error_response(parts.uri.path(), &error)
+                    body::discard(&headers, &mut body).await;
+                    self.error_response(&path, &error)
                 }
             }
         }
@@ -155,6 +163,16 @@ impl App {
         log::decision(webhook, &review, &decision);
         log::not_a_session(&review, &decision, &self.not_sessions_throttle);
         Ok(respond(&review, &decision))
+    }
+}
+
+/// The webhook that a request calls.
+fn route(parts: &Parts) -> Result<Webhook, RequestError> {
+    match Webhook::ALL.into_iter().find(|webhook| webhook.path() == parts.uri.path()) {
+        _ if parts.extensions.get::<UnknownClient>().is_some() => Err(RequestError::UnknownClient),
+        None => Err(RequestError::UnknownPath),
+        Some(_) if parts.method != Method::POST => Err(RequestError::Method),
+        Some(webhook) => Ok(webhook),
     }
 }
 

@@ -4,36 +4,37 @@
 //! that exists always applies.
 
 use json_patch::Patch;
-use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::core::admission::normalize::Edit;
 
-/// One operation of a patch.
-#[derive(Serialize)]
-struct Add<'a> {
-    op: &'static str,
-    path: &'static str,
-    value: &'a Value,
-}
-
-/// Room that is made for one of them from the start, bytes.
+/// Room that is made for an operation from the start, bytes.
 const TYPICAL_OPERATION_LENGTH: usize = 96;
 
 /// The patch that makes these edits, as JSON; `status_is_missing` where the object to be patched has none, or a `null`.
 ///
+/// Pointers are written as they stand, since none of them has anything to escape.
+///
 /// # Panics
 ///
-/// Never: strings and values always serialize.
-#[expect(clippy::expect_used, reason = "strings and values always serialize")]
+/// Never: values always serialize.
+#[expect(clippy::expect_used, reason = "values always serialize")]
 pub(in crate::core) fn json(edits: &[Edit], status_is_missing: bool) -> Vec<u8> {
-    let empty = Value::Object(Map::new());
-    let add = |path, value| Add { op: "add", path, value };
-    let object = status_is_missing.then(|| add("/status", &empty));
-    let operations: Vec<_> =
-        object.into_iter().chain(edits.iter().map(|edit| add(edit.field.pointer(), &edit.value))).collect();
-    let mut json = Vec::with_capacity(TYPICAL_OPERATION_LENGTH * operations.len());
-    serde_json::to_writer(&mut json, &operations).expect("serializable");
+    let mut json = Vec::with_capacity(TYPICAL_OPERATION_LENGTH * (edits.len() + 1));
+    json.push(b'[');
+    if status_is_missing {
+        json.extend_from_slice(br#"{"op":"add","path":"/status","value":{}}"#);
+    }
+    for edit in edits {
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        json.extend_from_slice(br#"{"op":"add","path":""#);
+        json.extend_from_slice(edit.field.pointer().as_bytes());
+        json.extend_from_slice(br#"","value":"#);
+        serde_json::to_writer(&mut json, &edit.value).expect("serializable");
+        json.push(b'}');
+    }
+    json.push(b']');
     json
 }
 

@@ -103,15 +103,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-/// `group/version, kind` of an object.
+/// `group/version, kind` of an object; nobody asks for the first two.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct GroupVersionKind<'a> {
-    /// API group.
-    #[serde(borrow, default)]
-    pub group: Cow<'a, str>,
-    /// API version.
-    #[serde(borrow, default)]
-    pub version: Cow<'a, str>,
     /// Kind.
     #[serde(borrow, default)]
     pub kind: Cow<'a, str>,
@@ -234,7 +228,8 @@ struct Envelope<'a, R> {
     api_version: Cow<'a, str>,
     #[serde(borrow, default)]
     kind: Cow<'a, str>,
-    request: Option<R>,
+    /// Boxed, because each step of reading moves what it has read.
+    request: Option<Box<R>>,
 }
 
 impl<'a> Review<'a, &'a RawValue> {
@@ -264,7 +259,7 @@ impl<'a> Review<'a> {
             Some(Envelope { api_version, kind, request: Some(review) })
                 if kind == META_KIND && api_version == META_API_VERSION_V1 =>
             {
-                Ok(review)
+                Ok(*review)
             }
             _ => Self::parse_step_by_step(body),
         }

@@ -14,13 +14,13 @@ use super::super::{Stage, Timeouts};
 /// A request that has no answer for longer than this still waits for its body: deciding takes far less.
 const LONGEST_DECISION: Duration = Duration::from_millis(250);
 
-/// What a connection is doing. Nothing is asked of an idle one, not yet or no more; a request has no answer yet in `InRequest`.
+/// What a connection is doing. Nothing is asked of an idle one, not yet or no more; in `InRequest`, a request has no answer yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Handshake,
     Idle,
     ReadingHead,
-    InRequest,
+    InRequest = 0b11,
 }
 
 /// What is known of a connection while it is open. Its own task writes, others read and may [`close`](Self::close) it.
@@ -61,6 +61,11 @@ impl ConnectionState {
     pub(super) fn enter(&self, phase: Phase) {
         let milliseconds = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or_default();
         self.phase.store(milliseconds * 4 + phase as u64, Ordering::Release);
+    }
+
+    /// Its time counts from the first byte of its head, so that the clock is read once.
+    pub(super) fn begin_request(&self) {
+        self.phase.fetch_or(Phase::InRequest as u64, Ordering::AcqRel);
     }
 
     /// Returns whether this was the last answer. HTTP/1.1 says so with the answer: closing an idle connection could meet a request

@@ -20,7 +20,6 @@ const TOO_MANY_FILES: i32 = 24;
 
 /// All open connections of one listener.
 pub(in super::super) struct Connections {
-    /// Ends the listener.
     pub(in super::super) handle: Handle<SocketAddr>,
     open: Mutex<Vec<Arc<ConnectionState>>>,
     limit: AtomicUsize,
@@ -94,7 +93,7 @@ impl Connections {
         if error.raw_os_error() == Some(TOO_MANY_FILES) && fuller.evict(&mut fuller.open()) {
             // Room is left for connections that are just being opened or closed: they hold files too.
             let limit = (fuller.handle.connection_count() * 7 / 8).max(1);
-            let limit = fuller.limit.fetch_min(limit, Ordering::Relaxed).min(limit);
+            fuller.limit.fetch_min(limit, Ordering::Relaxed);
             tracing::warn!(limit, "out of file descriptors; taking fewer connections from now on");
         } else {
             tracing::warn!(%error, "cannot accept connections; trying again");

@@ -1,7 +1,6 @@
 //! Both listeners, the webhooks' over TLS and the plain one of probes and metrics: `axum_server` serves HTTP/1.1 on them, and what
-//! stands here bounds what clients may take. [`Acceptor`] admits a connection, or closes another one for it ([`limits`]), does the
-//! TLS handshake, and wraps the stream and the service that `axum_server` then uses. Both keep the [`connection_state`], by which
-//! `limits` closes connections whose time is up, and answers ask clients to open another connection.
+//! stands here bounds what clients may take. [`Acceptor`] admits a connection, does the TLS handshake, and wraps the stream and the
+//! service that `axum_server` uses. Both keep the [`connection_state`], by which [`limits`] decides which connections to close.
 
 mod connection_state;
 pub(super) mod limits;
@@ -16,7 +15,6 @@ use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request, Response};
 use axum_server::Server;
 use axum_server::accept::Accept;
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -72,7 +70,6 @@ where
     fn accept(&self, socket: TcpStream, service: S) -> Self::Future {
         let Self { connections, mut tls, clients } = self.clone();
         Box::pin(async move {
-            // Answers are written as a whole.
             socket.set_nodelay(true)?;
             // Before the handshake, so that a certificate that is loaded from now on is a newer one.
             let config = tls.as_mut().map(|tls| Arc::clone(&tls.borrow_and_update()));
@@ -91,7 +88,7 @@ where
                 },
             };
             let on_request = move |mut request: Request<Incoming>| {
-                state.enter(Phase::InRequest);
+                state.begin_request();
                 if !is_allowed {
                     request.extensions_mut().insert(UnknownClient);
                 }
@@ -127,7 +124,7 @@ impl ConnectionStream {
     ) -> Poll<io::Result<T>> {
         let Self { transport, connection: OpenConnection { closed, .. } } = self;
         let result = if closed.is_aborted() { Poll::Pending } else { poll(Pin::new(transport), context) };
-        let is_closed = result.is_pending() && closed.poll_unpin(context).is_ready();
+        let is_closed = result.is_pending() && Pin::new(closed).poll(context).is_ready();
         if is_closed { Poll::Ready(Err(ErrorKind::ConnectionAborted.into())) } else { result }
     }
 }
