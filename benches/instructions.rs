@@ -48,15 +48,15 @@ macro_rules! fixture {
 }
 
 #[library_benchmark]
-#[bench::create_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/15-create-client-go.mutating")), setup = recorded, config = at_most(49_333))]
-#[bench::create_validate(args = (Webhook::Validate, fixture!("gargantua-status/15-create-client-go.validating")), setup = recorded, config = at_most(35_548))]
-#[bench::first_status_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/60-status-first-put-by-session-service.mutating")), setup = recorded, config = at_most(59_163))]
-#[bench::keep_alive_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.mutating")), setup = recorded, config = at_most(67_041))]
-#[bench::keep_alive_validate(args = (Webhook::Validate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.validating")), setup = recorded, config = at_most(72_606))]
-#[bench::denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/02-create-by-alice.validating")), setup = recorded, config = at_most(40_350))]
-#[bench::edit_denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/34-update-merge-patch-by-alice.validating")), setup = recorded, config = at_most(75_607))]
-#[bench::no_change_validate(args = (Webhook::Validate, fixture!("gargantua-status/40-update-noop-merge-patch-by-alice.validating")), setup = recorded, config = at_most(70_424))]
-#[bench::documented_create_mutate(args = (Webhook::Mutate, fixture!("documented-nostatus/14-create-seed-sample-no-validate.mutating")), setup = recorded, config = at_most(43_955))]
+#[bench::create_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/15-create-client-go.mutating")), setup = recorded, config = at_most(42_854))]
+#[bench::create_validate(args = (Webhook::Validate, fixture!("gargantua-status/15-create-client-go.validating")), setup = recorded, config = at_most(32_883))]
+#[bench::first_status_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/60-status-first-put-by-session-service.mutating")), setup = recorded, config = at_most(56_496))]
+#[bench::keep_alive_mutate(args = (Webhook::Mutate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.mutating")), setup = recorded, config = at_most(64_381))]
+#[bench::keep_alive_validate(args = (Webhook::Validate, fixture!("gargantua-status/61-status-keepalive-put-by-session-service.validating")), setup = recorded, config = at_most(69_927))]
+#[bench::denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/02-create-by-alice.validating")), setup = recorded, config = at_most(38_575))]
+#[bench::edit_denial_validate(args = (Webhook::Validate, fixture!("gargantua-status/34-update-merge-patch-by-alice.validating")), setup = recorded, config = at_most(75_578))]
+#[bench::no_change_validate(args = (Webhook::Validate, fixture!("gargantua-status/40-update-noop-merge-patch-by-alice.validating")), setup = recorded, config = at_most(67_769))]
+#[bench::documented_create_mutate(args = (Webhook::Mutate, fixture!("documented-nostatus/14-create-seed-sample-no-validate.mutating")), setup = recorded, config = at_most(41_291))]
 fn review((policy, webhook, body): (Policy, Webhook, String)) -> Vec<u8> {
     answer(&policy, webhook, &body)
 }
