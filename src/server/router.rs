@@ -97,9 +97,12 @@ impl App {
         let app = Arc::clone(&self);
         let (parts, body) = request.into_parts();
         // Of its head, this alone goes along, or all that follows would have room for the rest.
-        let (path, result) = (parts.uri.path(), route(&parts));
-        let path = result.as_ref().map_or_else(|_| path.to_owned().into(), |webhook| webhook.path().into());
-        AssertUnwindSafe(self.respond_with(result, path, parts.headers, body)).catch_unwind().map(move |result| {
+        let webhook = route(&parts);
+        let path = match &webhook {
+            Ok(webhook) => Cow::Borrowed(webhook.path()),
+            Err(_) => Cow::Owned(parts.uri.path().to_owned()),
+        };
+        AssertUnwindSafe(self.respond_with(webhook, path, parts.headers, body)).catch_unwind().map(move |result| {
             result.unwrap_or_else(|_panic| {
                 app.metrics.panics.inc();
                 // Where it happened, the panic hook has logged.
