@@ -33,7 +33,7 @@ use session_webhook::core::admission::policy::Policy;
 use session_webhook::core::admission::response::respond;
 use session_webhook::core::admission::review::{Review, Webhook};
 use session_webhook::core::settings::Settings;
-use support::page::{Table, is_written, tell};
+use support::page::{Table, is_written, write_section};
 use support::{argument, plot, recorded as fixture};
 
 const REVIEWS: [(&str, &str); 11] = [
@@ -142,7 +142,7 @@ fn reviews(policy: &Policy, timer: &mut Timer) {
         row.push(format!("{:.2}", time / read));
         table.row(row.iter());
     }
-    tell("core", table.text());
+    write_section("core", table.text());
 }
 
 fn growth(policy: &Policy, timer: &mut Timer) {
@@ -162,7 +162,7 @@ fn growth(policy: &Policy, timer: &mut Timer) {
         let figures = [skimmed, read, mutate, mutate / read, validate, validate / read];
         table.row(std::iter::once(name).chain(figures.map(|figure| format!("{figure:.2}"))));
     }
-    tell("growth", table.text());
+    write_section("growth", table.text());
     if is_written() {
         let names = ["skim it with serde_json", "read what is needed of it", "mutate", "validate"];
         let lines: Vec<_> = names.into_iter().zip(lines).collect();

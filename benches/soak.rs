@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
-use support::page::{Table, is_written, tell};
+use support::page::{Table, is_written, write_section};
 use support::{Connection, RecordedCall, argument, config, cpu_seconds, kilobytes, plot, start};
 use tests::program::Program;
 
@@ -81,7 +81,7 @@ fn main() {
         ]
         .iter(),
     );
-    tell("soak", table.text());
+    write_section("soak", table.text());
     if is_written() {
         let points: Vec<_> = samples.iter().map(|(minute, rss)| (*minute, *rss as f64 / 1024.0)).collect();
         plot::over_time("soak", "Resident memory under full load of one core", ("minutes", "MB"), &points);

@@ -52,7 +52,7 @@ use pki::Authority;
 use process::{Process, eventually, free_port};
 use serde_json::json;
 use session_webhook::core::policy_twin::keep_alive::{CONDITION, expression};
-use support::page::{Table, tell};
+use support::page::{Table, write_section};
 use support::{argument, cpu_seconds};
 use writer::Request;
 
@@ -130,7 +130,7 @@ async fn measure(assets: PathBuf) {
         milliseconds(&latencies, 99),
         latencies.len()
     );
-    tell("cluster", &format!("Kubernetes {}\n\n{}\n{hanging}", cluster.version().await, table.text()));
+    write_section("cluster", &format!("Kubernetes {}\n\n{}\n{hanging}", cluster.version().await, table.text()));
     drop(fs::remove_dir_all(folder));
 }
 

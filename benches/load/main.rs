@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Mode};
 use server::{Certificate, Server};
-use support::page::{Table, is_written, tell};
+use support::page::{Table, is_written, write_section};
 use support::{CORES, RecordedCall, argument, cpu_seconds, kilobytes, plot};
 
 /// Recorded calls, and what they are.
@@ -100,7 +100,7 @@ fn main() {
     let is_whole = wanted.is_none() && counts.is_none();
     let counts = counts.unwrap_or_else(|| COUNTS.to_vec());
     let certificate = Certificate::new();
-    tell("machine", &machine());
+    write_section("machine", &machine());
     let mut rows = Vec::new();
     for mode in [Mode::Kept, Mode::New] {
         for &count in &counts {
@@ -220,7 +220,7 @@ fn table(mode: Mode, rows: &[Row]) {
         cells.extend([1, 0].map(|of| format!("{:.1}", row.median(of, &|turn| turn.memory[0]))));
         table.row(cells.iter());
     }
-    tell(if mode == Mode::Kept { "kept" } else { "new" }, table.text());
+    write_section(if mode == Mode::Kept { "kept" } else { "new" }, table.text());
 }
 
 /// The aims, and how far they are reached.
@@ -258,7 +258,7 @@ fn reach(rows: &[Row], starts: &[f64], [unlogged_both, unlogged]: [f64; 2]) {
             [name.to_owned(), format!("{most:.2}"), format!("{here:.2}"), unit.to_owned(), verdict.to_owned()].iter(),
         );
     }
-    tell("reach", table.text());
+    write_section("reach", table.text());
 }
 
 /// What denials cost where they are not logged, of what admissions cost: both calls of a create, and its validate alone.
@@ -292,7 +292,7 @@ fn profiles(plan: &Plan, certificate: &Certificate, rows: &[Row]) {
         let figures = shares.iter().map(|share| share * cost).chain([cost]).map(|figure| format!("{figure:.1}"));
         table.row([name.to_owned()].into_iter().chain(figures));
     }
-    tell("profile", table.text());
+    write_section("profile", table.text());
 }
 
 fn plots(rows: &[Row]) {

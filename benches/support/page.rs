@@ -17,7 +17,7 @@ pub fn is_written() -> bool {
 }
 
 /// Prints a part of the page, and with `--write yes` puts it there, between its markers. What explains it stands around them.
-pub fn tell(part: &str, text: &str) {
+pub fn write_section(part: &str, text: &str) {
     println!("\n{text}");
     if !is_written() {
         return;

@@ -80,14 +80,14 @@ func main() {
 	defer out.Flush()
 	for _, l := range layouts {
 		reference := strings.NewReplacer("_2", " 2", ".999999999", "").Replace(l.layout)
-		tell(out, l.name, l.layout, reference)
+		write_case(out, l.name, l.layout, reference)
 		for _, v := range whole {
-			tell(out, l.name, l.layout, v)
+			write_case(out, l.name, l.layout, v)
 		}
 		for _, r := range replacements {
 			if strings.Contains(reference, r.part) {
 				for _, v := range r.values {
-					tell(out, l.name, l.layout, strings.Replace(reference, r.part, v, 1))
+					write_case(out, l.name, l.layout, strings.Replace(reference, r.part, v, 1))
 				}
 			}
 		}
@@ -98,11 +98,11 @@ func main() {
 		if random.IntN(10) > 0 {
 			written = l
 		}
-		tell(out, l.name, l.layout, value(random, written.layout))
+		write_case(out, l.name, l.layout, value(random, written.layout))
 	}
 }
 
-func tell(out *bufio.Writer, name, layout, value string) {
+func write_case(out *bufio.Writer, name, layout, value string) {
 	result := "error"
 	if t, err := time.Parse(layout, value); err == nil {
 		result = fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond())

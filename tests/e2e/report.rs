@@ -76,7 +76,7 @@ pub(crate) async fn run(assets: PathBuf, selection: &Selection) -> ExitCode {
         attempt(&world, scenario, "once", selection, &mut tally).await;
     }
     drop(world);
-    tally.tell(&version, start, &folder)
+    tally.print_summary(&version, start, &folder)
 }
 
 async fn in_form(world: &mut World, form: Form, selection: &Selection, tally: &mut Tally) -> Result<(), String> {
@@ -128,7 +128,7 @@ fn last_panic() -> String {
 }
 
 impl Tally {
-    fn tell(&self, version: &str, start: Instant, folder: &Path) -> ExitCode {
+    fn print_summary(&self, version: &str, start: Instant, folder: &Path) -> ExitCode {
         for failure in &self.failed {
             println!("\nFAILED {failure}");
         }

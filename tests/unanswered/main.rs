@@ -17,13 +17,13 @@ mod credentials;
 mod faults;
 mod leader;
 mod marker;
+mod messages;
 mod odd_sessions;
 mod program;
 mod proxies;
 mod signals;
 mod stored;
 mod tls;
-mod told;
 
 use api_server::{ApiServer, Kind};
 use faults::Fault;
