@@ -43,6 +43,14 @@ impl Client<TcpStream> {
     pub fn plain(address: SocketAddr) -> io::Result<Self> {
         Ok(Self(tcp(address)?))
     }
+
+    /// Whether the server has closed it, without having answered anything.
+    pub fn is_closed(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let peeked = self.0.peek(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
 }
 
 /// TLS in these versions with this authority alone, and with this certificate where there is one.
