@@ -155,6 +155,9 @@ async fn held_connections_of_the_ops_listener_starve_no_probe(#[case] sent: &[u8
         }
         held.push(client);
     }
+    // Some of the last of them may be admitted later than a probe that comes now, which would have to make way for them.
+    eventually("the rest is evicted", || held.iter().filter(|client| client.is_closed()).count() >= held.len() - 64)
+        .await;
     for path in ["/livez", "/readyz", "/metrics"] {
         assert!(Client::plain(server.listeners.ops).unwrap().get(path).starts_with("HTTP/1.1 200"));
     }
