@@ -6,6 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rstest::rstest;
 use rustls::pki_types::ServerName;
 use support::client::{Client, client_config, post_head};
 use support::test_server::TestServer;
@@ -109,4 +110,16 @@ async fn answers_that_nobody_reads_are_given_up() {
     eventually("it is counted", || server.closed("idle") == 1).await;
     let ops = TcpStream::connect(server.listeners.ops).await.unwrap();
     never_reads(ops, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()).await;
+}
+
+/// hyper reads further requests while such answers wait to be read, once a body has come that nobody asked for.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_a_body_that_nobody_reads_are_given_up(#[values("GET", "HEAD")] method: &str) {
+    const HEADERS: &str = "host: localhost\r\nexpect: 100-continue\r\ncontent-length: 1";
+    let server = TestServer::start(|config| config.timeouts.idle = Duration::from_millis(50));
+    let request = format!("{method} /x HTTP/1.1\r\n{HEADERS}\r\n\r\nx").into_bytes();
+    never_reads(TcpStream::connect(server.listeners.ops).await.unwrap(), request.clone()).await;
+    never_reads(connect(&server).await, request).await;
+    eventually("it is counted", || server.closed("idle") == 1).await;
 }

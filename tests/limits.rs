@@ -63,6 +63,21 @@ async fn clients_that_never_end_their_bodies_make_place_for_a_new_one() {
     assert!(two.response().unwrap().starts_with("HTTP/1.1 200"));
 }
 
+/// Or whoever begins one request after another, and is slow with each, holds all places for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_may_still_be_honest_work_make_place_where_nothing_else_does() {
+    let server = TestServer::start(|config| config.limits.connections = 2);
+    let (mut one, _) = server.half_a_request().await;
+    let (mut two, rest) = server.half_a_request().await;
+    // Most decisions take less, the longest a tenth of a second.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(server.connect().post("/mutate", &body()).starts_with("HTTP/1.1 200"));
+    assert_eq!((server.metrics.connections_refused.get(), server.closed("evicted")), (0, 1));
+    assert!(one.response().is_err(), "the older one goes");
+    two.send(&rest);
+    assert!(two.response().unwrap().starts_with("HTTP/1.1 200"));
+}
+
 /// The largest review that an API server sends: 3 MB of `<`, each escaped, in the new object, and half as many in the old one.
 #[test]
 fn a_review_of_20_mb_over_a_slow_link_is_answered_with_the_default_limits() {

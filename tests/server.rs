@@ -85,6 +85,34 @@ async fn an_unreadable_body_is_400_with_text_that_helps(#[case] body: &'static s
     assert!(metrics.encode().contains(r#"requests_refused_total{code="400""#));
 }
 
+/// Until they are read, answers wait outside the budget of bytes in flight.
+#[rstest]
+#[case::uid("/uid", 256)]
+#[case::name("/name", usize::MAX)]
+#[case::namespace("/namespace", usize::MAX)]
+#[case::kind("/kind/kind", usize::MAX)]
+#[case::user("/userInfo/username", usize::MAX)]
+#[case::time("/object/status/end_time", usize::MAX)]
+#[case::flag("/object/status/active", usize::MAX)]
+#[tokio::test]
+async fn an_answer_repeats_little_of_a_request(
+    #[case] field: &str,
+    #[case] longest: usize,
+    #[values("/mutate", "/validate")] path: &str,
+    #[values("alice", "system:serviceaccount:hobbyfarm:gargantua")] user: &str,
+) {
+    for length in [256, 257, 1_000_000] {
+        let mut review = review();
+        review["request"]["userInfo"]["username"] = user.into();
+        *review["request"].pointer_mut(field).unwrap() = "x".repeat(length).into();
+        let answer = send(&default_router(), post(path, review.to_string())).await;
+        let status = if length > longest { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().len() < 4096, "{length}: {} bytes", answer.text().len());
+        assert!(length <= longest || answer.text().starts_with(&format!("request.uid has {length} bytes")));
+    }
+}
+
 #[rstest]
 #[case("application/json", StatusCode::OK)]
 #[case("application/json; charset=utf-8", StatusCode::OK)]

@@ -7,10 +7,11 @@ use std::fs;
 use std::sync::Arc;
 
 use rstest::rstest;
-use session_webhook::server::tls::{Pair, ServingCertificate, TlsStatus};
+use session_webhook::server::tls::{CertificateError, Handshake, Pair, ServingCertificate, TlsStatus, TlsStore};
 use session_webhook::server::{Limits, Server, TlsSource};
 use support::certificates::{ALIVE, Authority};
 use support::client::{Client, client_config};
+use support::test_server::POLL;
 use support::{PATIENCE, app, config, metrics};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -48,6 +49,36 @@ async fn an_offer_is_served_at_once_and_ready_when_it_is_trusted() {
     drop(offers);
     assert!(ready().starts_with("HTTP/1.1 200") && ready().contains("second"), "{}", ready());
     assert_eq!(status.borrow().loads, 2);
+}
+
+/// And the other way round: the next poll of a file knows nothing of a pair that was handed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_pair_is_not_served_is_told_until_another_is() {
+    let [authority, clients] = [Authority::new(), Authority::new()];
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("ca.crt");
+    fs::write(&file, clients.pem()).unwrap();
+    let serving = |pair| ServingCertificate { pair, distrust: None };
+    let (pairs, receiver) = watch::channel(serving(authority.issue("first", ALIVE)));
+    let handshake = Handshake { client_ca: Some(file.clone()), ..Handshake::default() };
+    let store = TlsStore::from_receiver(receiver, handshake, metrics()).unwrap();
+    let mut status = store.status();
+    tokio::spawn(store.follow(POLL));
+    let why = |status: &TlsStatus| status.error.as_ref().map(CertificateError::reason);
+
+    pairs.send_replace(serving(authority.issue("expired", 2020..2021)));
+    wait_for(&mut status, |status| why(status) == Some("expired")).await;
+    for loads in 2..=3 {
+        fs::write(&file, Authority::new().pem()).unwrap();
+        wait_for(&mut status, |status| status.loads == loads).await;
+        assert_eq!(why(&status.borrow()), Some("expired"));
+    }
+    fs::write(&file, "-----BEGIN CERTIFICATE-----").unwrap();
+    pairs.send_replace(serving(authority.issue("second", ALIVE)));
+    wait_for(&mut status, |status| why(status) == Some("bad-client-ca")).await;
+    pairs.send_replace(serving(authority.issue("third", ALIVE)));
+    wait_for(&mut status, |status| status.certificate.names.contains(&"third".to_owned())).await;
+    assert_eq!(why(&status.borrow()), Some("bad-client-ca"));
 }
 
 #[rstest]

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// Longest part of a name in a log line or an answer, characters; Kubernetes names have 253 at most, user names any number.
+pub const LONGEST_NAME: usize = 256;
+
 /// Text in quotes, as [`quote`] says. Writes itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a> {

@@ -1,16 +1,14 @@
 //! What is logged about requests: facts in fields, never an object, and nothing that a client can flood.
 
 use std::borrow::Cow;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::core::admission::decision::{Decision, Verdict};
 use crate::core::admission::review::{Review, Webhook};
 use crate::core::admission::rule::Rule;
-use crate::core::text::sanitize_line;
-
-/// Longest part of a name in a log line, characters; Kubernetes names have 253 at most, user names any number.
-pub(super) const LONGEST_NAME: usize = 256;
+use crate::core::text::{LONGEST_NAME, sanitize_line};
 
 fn name(text: &str) -> Cow<'_, str> {
     sanitize_line(text, LONGEST_NAME)
@@ -97,7 +95,7 @@ impl LogThrottle {
     /// Whether a line may pass, and how many did not since the last one that did.
     pub(super) fn pass(&self) -> Option<u64> {
         // Held for a few instructions, on paths that no healthy request takes.
-        let mut window = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut window = self.state.lock();
         if window.began.elapsed() >= WINDOW {
             window.began = Instant::now();
             window.passed = 0;

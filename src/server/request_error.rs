@@ -75,6 +75,7 @@ impl RequestError {
             Self::Unreadable(ReviewError::Kind(_)) => "kind",
             Self::Unreadable(ReviewError::Version(_)) => "version",
             Self::Unreadable(ReviewError::NoRequest) => "no-request",
+            Self::Unreadable(ReviewError::Uid(_)) => "uid",
             Self::Unreadable(ReviewError::Object { .. }) => "object",
             Self::Unreadable(ReviewError::Missing { .. }) => "missing-object",
             Self::Stopping => "stopping",

@@ -79,8 +79,13 @@ fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
 
 impl<S: Read + Write> Client<S> {
     pub fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).unwrap();
-        self.0.flush().unwrap();
+        self.try_send(bytes).unwrap();
+    }
+
+    /// An error when the connection is closed.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)?;
+        self.0.flush()
     }
 
     pub fn get(&mut self, path: &str) -> String {
@@ -89,8 +94,7 @@ impl<S: Read + Write> Client<S> {
 
     /// An error when the connection is closed.
     pub fn try_get(&mut self, path: &str) -> io::Result<String> {
-        self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())?;
-        self.0.flush()?;
+        self.try_send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())?;
         self.response()
     }
 

@@ -1,11 +1,11 @@
 //! One Session: looked at once more, repaired, and told of.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
+use parking_lot::Mutex;
 
 use super::Backfill;
 use super::events::EventRecorder;
@@ -89,8 +89,8 @@ impl<'a> Repairer<'a> {
 
     /// When to look at this Session again; nothing where all is well.
     pub(super) fn delay_until_due(&self, session: &StoredSession) -> Option<Duration> {
-        let plan = self.planner_for(&self.sessions()).plan(&Session::read(session.raw()).ok()?);
-        let is_new = || !plan.edits.is_empty() || !self.reported().contains(&SessionKey::of_session(session));
+        let plan = self.planner_for(&self.sessions.lock()).plan(&Session::read(session.raw()).ok()?);
+        let is_new = || !plan.edits.is_empty() || !self.reported.lock().contains(&SessionKey::of_session(session));
         (plan != RepairPlan::default() && is_new()).then(|| self.time_until_old_enough(session))
     }
 
@@ -109,7 +109,7 @@ impl<'a> Repairer<'a> {
 
     async fn attempt(&self, due: &Due) -> RepairOutcome {
         let key = &due.key;
-        let sessions = self.sessions().clone();
+        let sessions = self.sessions.lock().clone();
         let planner = self.planner_for(&sessions);
         let object = match sessions.api(Some(&key.namespace)).get_opt(&key.name).await {
             Ok(Some(object)) => object,
@@ -158,7 +158,7 @@ impl<'a> Repairer<'a> {
     async fn rediscover(&self) -> RepairOutcome {
         match Sessions::discover(self.client).await {
             Ok(Some(sessions)) => {
-                *self.sessions() = sessions;
+                *self.sessions.lock() = sessions;
                 RepairOutcome::Conflict
             }
             Ok(None) => RepairOutcome::NothingToDo,
@@ -169,14 +169,6 @@ impl<'a> Repairer<'a> {
     /// It plans for what the definition was when it was looked at last.
     fn planner_for(&self, sessions: &Sessions) -> RepairPlanner<'a> {
         self.planner.with_schema(sessions.dialect)
-    }
-
-    fn sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reported(&self) -> MutexGuard<'_, HashSet<SessionKey>> {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn record_repair(
@@ -214,7 +206,7 @@ impl<'a> Repairer<'a> {
     }
 
     fn is_first_report(&self, name: &SessionKey) -> bool {
-        let mut reported = self.reported();
+        let mut reported = self.reported.lock();
         if reported.len() >= MAX_REPORTED {
             reported.clear();
         }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
@@ -17,6 +16,7 @@ use http_body_util::{BodyDataStream, BodyExt, Full, Limited, StreamBody};
 use hyper::body::Frame;
 use kube::Client;
 use kube::client::Body;
+use parking_lot::Mutex;
 use tokio::time::{sleep, timeout_at};
 
 use super::ConnectOptions;
@@ -82,12 +82,8 @@ impl Connection {
         Ok((connection, namespace, address))
     }
 
-    fn activity(&self) -> std::sync::MutexGuard<'_, Activity> {
-        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn pending_request(&self) -> Option<(String, Duration)> {
-        let activity = self.activity();
+        let activity = self.activity.lock();
         let (request, since) = activity.pending.values().min_by_key(|(_, since)| *since)?;
         Some((format!("{}: {request}", self.server), since.elapsed()))
     }
@@ -96,7 +92,7 @@ impl Connection {
         let (longest, begun) = (self.options.request_timeout * 2, Instant::now());
         loop {
             sleep(TICK).await;
-            let activity = self.activity();
+            let activity = self.activity.lock();
             let waited = activity.last_success.max(begun).elapsed();
             if waited >= longest {
                 let last = activity.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
@@ -114,7 +110,7 @@ impl Connection {
         let answer = timeout_at(deadline.into(), self.answer(request, deadline)).await;
         let reason = match answer {
             Ok(Ok(response)) => {
-                let mut activity = self.activity();
+                let mut activity = self.activity.lock();
                 // A refusal is no sign that asking on is of use.
                 if response.status().as_u16() < 400 || response.status() == StatusCode::NOT_FOUND {
                     activity.last_success = Instant::now();
@@ -125,7 +121,7 @@ impl Connection {
             Err(_) => format!("no answer within {timeout:?}"),
         };
         let error = RequestError { request: name, server: self.server.clone(), reason };
-        self.activity().last_error = Some(error.to_string());
+        self.activity.lock().last_error = Some(error.to_string());
         Err(error.into())
     }
 
@@ -224,7 +220,7 @@ struct PendingRequest<'a> {
 
 impl<'a> PendingRequest<'a> {
     fn new(connection: &'a Connection, request: String) -> Self {
-        let mut activity = connection.activity();
+        let mut activity = connection.activity.lock();
         activity.next += 1;
         let id = activity.next;
         activity.pending.insert(id, (request, Instant::now()));
@@ -234,7 +230,7 @@ impl<'a> PendingRequest<'a> {
 
 impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
-        self.connection.activity().pending.remove(&self.id);
+        self.connection.activity.lock().pending.remove(&self.id);
     }
 }
 

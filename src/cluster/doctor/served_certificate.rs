@@ -1,12 +1,13 @@
 //! The certificate that each replica serves: asked for over TLS, and verified as the API server does.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
+use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -151,7 +152,7 @@ impl ServerCertVerifier for CertificateRecorder {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let chain = std::iter::once(end_entity).chain(intermediates).map(|der| der.clone().into_owned()).collect();
-        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = chain;
+        *self.chain.lock() = chain;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -202,12 +203,12 @@ async fn handshake(
         Err(_) if is_empty(&recorder) => return Err(failed(&"no TLS handshake within 5 s")),
         Ok(Err(_)) | Err(_) => None,
     };
-    let chain = recorder.chain.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let chain = recorder.chain.lock().clone();
     Ok(Answer { chain, clock })
 }
 
 fn is_empty(recorder: &CertificateRecorder) -> bool {
-    recorder.chain.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    recorder.chain.lock().is_empty()
 }
 
 /// The server's clock, by the `Date` header that each of its answers has.

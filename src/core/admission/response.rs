@@ -1,5 +1,7 @@
 //! [`Decision`] to bytes: the `AdmissionReview` that answers a request.
 
+use std::borrow::Cow;
+
 use base64::engine::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube::core::response::reason;
@@ -9,6 +11,7 @@ use crate::core::admission::decision::{Cause, Decision, Denial, Verdict};
 use crate::core::admission::patch;
 use crate::core::admission::review::Review;
 use crate::core::settings::Mode;
+use crate::core::text::{LONGEST_NAME, sanitize_line};
 
 /// `metav1.Status` of a request that is refused.
 #[derive(Serialize)]
@@ -24,11 +27,11 @@ struct Failure<'a> {
 #[derive(Serialize)]
 struct Details<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
-    name: &'a str,
+    name: Cow<'a, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    group: &'a str,
+    group: Cow<'a, str>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    kind: &'a str,
+    kind: Cow<'a, str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     causes: Vec<FieldError<'a>>,
 }
@@ -107,9 +110,9 @@ fn failure<'a>(review: &'a Review<'_>, refusal: &'a Denial) -> Failure<'a> {
         message: &refusal.message,
         reason,
         details: Details {
-            name: &review.name,
-            group: &review.resource.group,
-            kind: &review.kind.kind,
+            name: sanitize_line(&review.name, LONGEST_NAME),
+            group: sanitize_line(&review.resource.group, LONGEST_NAME),
+            kind: sanitize_line(&review.kind.kind, LONGEST_NAME),
             causes: refusal.causes.iter().map(error).collect(),
         },
     }

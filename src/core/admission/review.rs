@@ -186,6 +186,9 @@ pub enum ReviewError {
     /// A review that asks nothing, a response for example.
     #[error("the AdmissionReview has no request")]
     NoRequest,
+    /// A `uid` that is too long to be repeated; no API server sends such a one.
+    #[error("request.uid has {0} bytes; an answer repeats {LONGEST_UID} at most")]
+    Uid(usize),
     /// A request whose object cannot be read.
     #[error("request.{field} is no readable object: {}", parser_message(.source))]
     Object {
@@ -203,6 +206,9 @@ pub enum ReviewError {
         field: &'static str,
     },
 }
+
+/// Longest `uid` of a request, bytes; an API server's has 36.
+const LONGEST_UID: usize = 256;
 
 /// How much of an object's namespace and name a message repeats.
 pub(in crate::core) const LONGEST_OBJECT: usize = 100;
@@ -254,6 +260,11 @@ pub fn raw_object(body: &[u8]) -> serde_json::Result<Option<&RawValue>> {
 impl<'a> Review<'a> {
     /// Reads a review, and its objects along with it as far as they are Sessions.
     pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
+        let review = Self::parse_at_once(body)?;
+        if review.uid.len() > LONGEST_UID { Err(ReviewError::Uid(review.uid.len())) } else { Ok(review) }
+    }
+
+    fn parse_at_once(body: &'a [u8]) -> Result<Self, ReviewError> {
         let whole = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
         match whole {
             Some(Envelope { api_version, kind, request: Some(review) })

@@ -1,6 +1,5 @@
 //! What a connection is doing, since when, and why it ends.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use tokio::sync::watch::Receiver;
 use super::super::tls::ConfigReceiver;
 use super::super::{Stage, Timeouts};
 
-/// A request that has no answer for longer than this still waits for its body: deciding takes far less.
+/// A request that has no answer for longer than this still waits for its body: deciding takes less, and mostly a hundredth of it.
 const LONGEST_DECISION: Duration = Duration::from_millis(250);
 
 /// What a connection is doing. Nothing is asked of an idle one, not yet or no more; in `InRequest`, a request has no answer yet.
@@ -30,6 +29,8 @@ pub(super) struct ConnectionState {
     /// The milliseconds from `opened` to the beginning of the phase, times four, and the phase.
     phase: AtomicU64,
     pub(super) was_answered: AtomicBool,
+    /// Its client does not read what was written last. hyper takes further requests all the same where answers have no body.
+    pub(super) is_unread: AtomicBool,
     /// Has changed when another certificate is served than the one of the handshake.
     tls: Option<ConfigReceiver>,
     /// Has changed when the server no longer serves as usual.
@@ -40,14 +41,12 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// An age of zero is no limit. Connections that are opened together do not end together: at three to four quarters of it.
+    /// An age of zero is no limit. Connections that are opened together do not end together: at three quarters of it or later.
     pub(super) fn new(age: Duration, stage: Receiver<Stage>, tls: Option<ConfigReceiver>, stream: AbortHandle) -> Self {
-        // The standard library's only source of randomness.
-        let [random, ..] = RandomState::new().hash_one(()).to_ne_bytes();
-        let max_age = if age.is_zero() { Duration::MAX } else { age / 4 * 3 + age / 1024 * u32::from(random) };
+        let max_age = if age.is_zero() { Duration::MAX } else { age.mul_f64(0.75 + fastrand::f64() / 4.0) };
         let phase = AtomicU64::new(if tls.is_some() { Phase::Handshake } else { Phase::Idle } as u64);
-        let (opened, was_answered, close_reason) = (Instant::now(), AtomicBool::new(false), OnceLock::new());
-        Self { opened, max_age, phase, was_answered, tls, stage, close_reason, stream }
+        let (was_answered, is_unread, close_reason) = Default::default();
+        Self { opened: Instant::now(), max_age, phase, was_answered, is_unread, tls, stage, close_reason, stream }
     }
 
     /// What it is doing, and since when.
@@ -76,15 +75,18 @@ impl ConnectionState {
         let is_old = self.phase().1 - self.opened >= self.max_age;
         let is_stopping = self.stage.has_changed().unwrap_or(false);
         let is_replaced = self.tls.as_ref().is_some_and(|tls| tls.has_changed().unwrap_or(false));
-        let reasons = [(is_stopping, "stopping"), (is_replaced, "reload"), (is_old, "age")];
+        let is_unread = self.is_unread.load(Ordering::Acquire);
+        let reasons = [(is_unread, "idle"), (is_stopping, "stopping"), (is_replaced, "reload"), (is_old, "age")];
         let reason = reasons.into_iter().find(|(holds, _)| *holds);
         reason.inspect(|(_, reason)| self.set_close_reason(reason)).is_some()
     }
 
-    /// Since when it has been waiting for its client. `None` while a request is young enough to be honest work.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
+    /// Orders those that make way for another; last come requests that may be honest work, and `None` is for what most likely is.
+    pub(super) fn eviction_order(&self, answered_last: bool) -> Option<(bool, bool, Instant)> {
         let (phase, since) = self.phase();
-        (phase != Phase::InRequest || since.elapsed() >= LONGEST_DECISION).then_some(since)
+        let is_within = |time| phase == Phase::InRequest && since.elapsed() < time;
+        let order = (is_within(LONGEST_DECISION), self.was_answered.load(Ordering::Acquire) == answered_last, since);
+        (!is_within(LONGEST_DECISION / 25)).then_some(order)
     }
 
     /// When it has to be closed if nothing happens on it until then, and why.
@@ -93,7 +95,7 @@ impl ConnectionState {
         let (timeout, reason) = match phase {
             Phase::Handshake => (timeouts.handshake, "handshake-timeout"),
             // Long after its body was read or given up: its client asks on, but does not read the answers.
-            Phase::InRequest => (body_timeout + timeouts.idle, "idle"),
+            Phase::InRequest => (timeouts.header + body_timeout + timeouts.idle, "idle"),
             Phase::Idle if self.was_answered.load(Ordering::Acquire) => (timeouts.idle, "idle"),
             Phase::Idle | Phase::ReadingHead => (timeouts.header, "header-timeout"),
         };

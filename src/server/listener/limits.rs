@@ -2,12 +2,13 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum_server::Handle;
 use futures::future::{Abortable, Pending, abortable, pending};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::super::tls::ConfigReceiver;
@@ -39,7 +40,7 @@ pub(super) struct OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.connections.open().retain(|other| !Arc::ptr_eq(other, &self.state));
+        self.connections.open.lock().retain(|other| !Arc::ptr_eq(other, &self.state));
         self.connections.metrics.open.dec();
         self.connections.metrics.closed.get_or_create(&ClosedLabel { reason: self.state.close_reason() }).inc();
     }
@@ -56,16 +57,15 @@ impl Connections {
         Arc::new(Self { handle, open, limit, timeouts, body_timeout: limits.body_timeout, stage, metrics })
     }
 
-    fn open(&self) -> MutexGuard<'_, Vec<Arc<ConnectionState>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Takes a place for a connection, if need be that of another.
     pub(super) fn admit(self: &Arc<Self>, tls: Option<ConfigReceiver>) -> io::Result<OpenConnection> {
-        let mut open = self.open();
-        if open.len() >= self.limit.load(Ordering::Relaxed) && !self.evict(&mut open) {
-            self.metrics.refused.inc();
-            return Err(ErrorKind::ConnectionRefused.into());
+        let mut open = self.open.lock();
+        // More than one where the limit is lower than it was.
+        while open.len() >= self.limit.load(Ordering::Relaxed) {
+            if !self.evict(&mut open) {
+                self.metrics.refused.inc();
+                return Err(ErrorKind::ConnectionRefused.into());
+            }
         }
         let (closed, stream) = abortable(pending());
         let state = Arc::new(ConnectionState::new(self.timeouts.age, self.stage.clone(), tls, stream));
@@ -78,11 +78,10 @@ impl Connections {
     /// Those that never got an answer go first while they hold more than half of all places: however many of them are opened, they do
     /// not push out a client that is served, and however many idle ones were served once, a new client finds a place.
     fn evict(&self, open: &mut Vec<Arc<ConnectionState>>) -> bool {
-        let was_answered = |state: &ConnectionState| state.was_answered.load(Ordering::Acquire);
-        let unanswered = open.iter().filter(|state| !was_answered(state)).count();
+        let unanswered = open.iter().filter(|state| !state.was_answered.load(Ordering::Acquire)).count();
         let answered_last = unanswered > self.limit.load(Ordering::Relaxed) / 2;
-        let order = |state: &ConnectionState| Some((was_answered(state) == answered_last, state.waiting_since()?));
-        let first = open.iter().enumerate().filter_map(|(index, state)| Some((order(state)?, index))).min();
+        let orders = open.iter().map(|state| state.eviction_order(answered_last)).enumerate();
+        let first = orders.filter_map(|(index, order)| Some((order?, index))).min();
         first.inspect(|(_, index)| open.swap_remove(*index).close("evicted")).is_some()
     }
 
@@ -90,7 +89,7 @@ impl Connections {
     pub(super) fn on_accept_error(&self, other: &Self, error: &io::Error) {
         self.metrics.accept_errors.inc();
         let fuller = if self.handle.connection_count() < other.handle.connection_count() { other } else { self };
-        if error.raw_os_error() == Some(TOO_MANY_FILES) && fuller.evict(&mut fuller.open()) {
+        if error.raw_os_error() == Some(TOO_MANY_FILES) && fuller.evict(&mut fuller.open.lock()) {
             // Room is left for connections that are just being opened or closed: they hold files too.
             let limit = (fuller.handle.connection_count() * 7 / 8).max(1);
             fuller.limit.fetch_min(limit, Ordering::Relaxed);
@@ -107,7 +106,7 @@ impl Connections {
             let now = Instant::now();
             // What is opened or active from now on is due no earlier than this.
             let mut next = now + handshake.min(header).min(idle);
-            for state in self.open().iter() {
+            for state in self.open.lock().iter() {
                 match state.deadline(&self.timeouts, self.body_timeout) {
                     (deadline, reason) if deadline <= now => state.close(reason),
                     (deadline, _) => next = next.min(deadline),

@@ -1,6 +1,5 @@
-//! Both listeners, the webhooks' over TLS and the plain one of probes and metrics: `axum_server` serves HTTP/1.1 on them, and what
-//! stands here bounds what clients may take. [`Acceptor`] admits a connection, does the TLS handshake, and wraps the stream and the
-//! service that `axum_server` uses. Both keep the [`connection_state`], by which [`limits`] decides which connections to close.
+//! Both listeners, the webhooks' over TLS and the plain one of probes and metrics: `axum_server` serves HTTP/1.1 on the streams that
+//! [`Acceptor`] admits and wraps. By the [`connection_state`] of each, [`limits`] decides which connections to close.
 
 mod connection_state;
 pub(super) mod limits;
@@ -9,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use axum::http::header::CONNECTION;
@@ -28,9 +28,6 @@ use tower::{Service, ServiceExt};
 use self::connection_state::Phase;
 use self::limits::{Connections, OpenConnection};
 use super::tls::{ClientPolicy, ConfigReceiver, UnknownClient};
-
-/// Largest head of a request, bytes; an API server's has some hundred.
-const MAX_HEAD: usize = 16 << 10;
 
 /// Accepts the connections of one listener.
 #[derive(Clone)]
@@ -52,8 +49,9 @@ impl Acceptor {
                 connections.on_accept_error(&other, error);
             }
         });
-        // Answers are small: one buffer for head and body is less work than two that are written together.
-        server.http_builder().http1().max_buf_size(MAX_HEAD).writev(false);
+        // The largest head of a request, bytes: an API server's has some hundred. Answers are small: one buffer for head and body is
+        // less work than two that are written together.
+        server.http_builder().http1().max_buf_size(16 << 10).writev(false);
         Ok(server)
     }
 }
@@ -133,9 +131,8 @@ impl AsyncRead for ConnectionStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = bytes.filled().len();
         let result = self.poll_open(context, |transport, context| transport.poll_read(context, bytes));
-        let state = &self.connection.state;
-        if bytes.filled().len() > before && state.phase().0 == Phase::Idle {
-            state.enter(Phase::ReadingHead);
+        if bytes.filled().len() > before && self.connection.state.phase().0 == Phase::Idle {
+            self.connection.state.enter(Phase::ReadingHead);
         }
         result
     }
@@ -143,7 +140,9 @@ impl AsyncRead for ConnectionStream {
 
 impl AsyncWrite for ConnectionStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_open(context, |transport, context| transport.poll_write(context, bytes))
+        let result = self.poll_open(context, |transport, context| transport.poll_write(context, bytes));
+        self.connection.state.is_unread.store(result.is_pending(), Ordering::Release);
+        result
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,9 +6,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, CommonState, Error};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::super::log::{LONGEST_NAME, LogThrottle};
+use super::super::log::LogThrottle;
 use super::certificate::names;
-use crate::core::text::sanitize_line;
+use crate::core::text::{LONGEST_NAME, sanitize_line};
 
 /// Among a request's extensions: its client is none of those that are answered.
 #[derive(Debug, Clone, Copy)]

@@ -44,6 +44,10 @@ pub struct TlsStore {
     received: Option<watch::Receiver<ServingCertificate>>,
     handshake: Handshake,
     served: TlsMaterial,
+    /// Why the pair that came last is not served.
+    pair_error: Option<CertificateError>,
+    /// Why the authorities of clients that came last are not asked.
+    authority_error: Option<CertificateError>,
     config: watch::Sender<Arc<ServerConfig>>,
     status: watch::Sender<TlsStatus>,
     metrics: Arc<Metrics>,
@@ -93,6 +97,8 @@ impl TlsStore {
             received: None,
             handshake,
             served: TlsMaterial { pair, authorities },
+            pair_error: None,
+            authority_error: None,
             config,
             status,
             metrics,
@@ -121,17 +127,13 @@ impl TlsStore {
             tokio::select! {
                 _ = ticks.tick(), if has_files => {
                     let (files, client_ca) = (files.clone(), client_ca.clone());
-                    let served = self.served.pair.clone();
-                    let read = move || {
-                        (files.map_or(Ok(served), |files| files.read()), client_ca.as_deref().map(read).transpose())
-                    };
+                    let read = move || (files.map(|files| files.read()), client_ca.as_deref().map(read));
                     // An error is the end of the runtime.
                     let Ok((pair, authorities)) = spawn_blocking(read).await else { return };
                     self.load(pair, authorities, clock());
                 }
                 ServingCertificate { pair, distrust } = next(&mut received) => {
-                    let authorities = self.served.authorities.clone();
-                    self.load(Ok(pair.clone()), Ok(authorities), clock());
+                    self.load(Some(Ok(pair.clone())), None, clock());
                     if self.served.pair == pair {
                         self.status.send_modify(|status| status.distrust = distrust);
                     }
@@ -141,30 +143,29 @@ impl TlsStore {
     }
 
     /// Takes what is new and usable into service, and notes what is not: a broken pair keeps no authority from being withdrawn, nor do
-    /// broken authorities keep a new pair from being served.
+    /// broken authorities keep a new pair from being served. `None` is for what nobody has looked at, and changes nothing.
     fn load(
         &mut self,
-        pair: Result<Pair, CertificateError>,
-        authorities: Result<Option<Vec<u8>>, CertificateError>,
+        pair: Option<Result<Pair, CertificateError>>,
+        authorities: Option<Result<Vec<u8>, CertificateError>>,
         now: Timestamp,
     ) {
-        let authorities = authorities.and_then(|pem| check_client_authorities(pem.as_deref()).map(|()| pem));
-        let (wanted, authority_error) = match authorities {
-            Ok(authorities) => (authorities, None),
-            Err(error) => (self.served.authorities.clone(), Some(error)),
-        };
-        let pair_error = match pair {
-            Ok(pair) => self.serve(TlsMaterial { pair, authorities: wanted.clone() }, now).err(),
-            Err(error) => Some(error),
-        };
-        if pair_error.is_some() {
-            // Its dates were right when it was loaded, and decide nothing about the authorities.
-            let now = now.min(self.status.borrow().certificate.not_after);
-            let served = TlsMaterial { pair: self.served.pair.clone(), authorities: wanted };
-            // It is served, and the authorities were checked.
-            let _ = self.serve(served, now);
+        let mut wanted = self.served.authorities.clone();
+        if let Some(authorities) = authorities {
+            let checked = authorities.and_then(|pem| check_client_authorities(Some(&pem)).map(|()| pem));
+            self.authority_error = checked.map(|pem| wanted = Some(pem)).err();
         }
-        self.set_error(pair_error.or(authority_error));
+        if let Some(pair) = pair {
+            let wanted = wanted.clone();
+            let served = pair.and_then(|pair| self.serve(TlsMaterial { pair, authorities: wanted }, now));
+            self.pair_error = served.err();
+        }
+        // With the pair that stays, too. Its dates were right when it was loaded, and decide nothing about the authorities.
+        let now = now.min(self.status.borrow().certificate.not_after);
+        let served = TlsMaterial { pair: self.served.pair.clone(), authorities: wanted };
+        // It is served, and the authorities were checked.
+        let _ = self.serve(served, now);
+        self.set_error(self.pair_error.clone().or_else(|| self.authority_error.clone()));
     }
 
     /// Serves with something else from now on, where it is usable.
