@@ -251,6 +251,32 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(!told.contains("error") && !told.contains("panic"), "{told}");
 }
 
+/// A terminal would act upon them; `\u{9b}` begins a command to some.
+#[test]
+fn what_a_terminal_acts_upon_is_escaped_in_the_diff() {
+    let text = std::fs::read(recorded("61-status-keepalive-put-by-session-service.mutating")).unwrap();
+    let mut odd: Value = serde_json::from_slice(&text).unwrap();
+    let status = &mut odd["request"]["object"]["status"];
+    (status["active"], status["note"]) = (json!("yes"), json!("100% \"Zoë\" C:\\ \u{9b}31m\u{202e}evil"));
+    let (code, _, told) = run(review().write_stdin(odd.to_string()));
+    assert_eq!(code, 0, "{told}");
+    assert!(!told.contains(['\u{9b}', '\u{202e}']), "{told}");
+    assert!(told.contains(r#""note": "100% \"Zoë\" C:\\ \u{9b}31m\u{202e}evil""#), "{told}");
+}
+
+#[rstest]
+#[case::help(&["--help"])]
+#[case::version(&["--version"])]
+#[case::script(&["completions", "bash"])]
+fn a_full_disk_is_an_error(#[case] arguments: &[&str]) {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("session-webhook"));
+    let output = command.env_clear().args(arguments).stdout(full).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("standard output"), "{told}");
+}
+
 #[test]
 fn an_unreadable_object_is_not_repeated() {
     let request = r#"{"uid":"1","operation":"CREATE","resource":{"group":"hobbyfarm.io","version":"v1","resource":"sessions"},"object":"ac-secret"}"#;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use support::recorded::recorded;
 
 /// What a request is damaged with, beside parts of other requests.
-const TOKENS: [&str; 20] = [
+const TOKENS: [&str; 21] = [
     "null",
     "true",
     "0",
@@ -29,6 +29,7 @@ const TOKENS: [&str; 20] = [
     "[]",
     "\"\\u202e\\n\"",
     "\"\\ud800\"",
+    "\"\\ud800%\u{202e}\"",
     "\"%s\"",
     "\"CREATE\"",
     "\"status\"",

@@ -167,3 +167,15 @@ async fn each_malformed_body_gets_a_sound_answer_and_the_next_good_one_is_decide
     let answer = send(&router, post("/validate", review().to_string())).await;
     assert_eq!(answer.json()["response"]["uid"], review()["request"]["uid"]);
 }
+
+/// serde reads no such string; what stands there is not repeated as it is either.
+#[tokio::test]
+async fn a_string_that_is_no_unicode_is_not_repeated() {
+    let mut review = review();
+    review["request"]["object"]["status"]["end_time"] = json!("HERE");
+    let text = review.to_string().replace("\"HERE\"", "\"\\ud800%n\u{202e}\"");
+    let answer = send(&default_router(), post("/validate", text)).await;
+    assert_eq!(answer.json()["response"]["status"]["code"], 422, "{}", answer.text());
+    assert!(answer.text().contains("a string that is no Unicode"), "{}", answer.text());
+    assert!(!answer.text().contains(['%', '\u{202e}']), "{}", answer.text());
+}

@@ -99,8 +99,16 @@ pub fn run(arguments: Vec<OsString>, environment: Environment<'_>) -> ExitCode {
 /// Says on standard error (help: on standard output) why the program does not start.
 fn refuse(error: &ConfigError) -> ExitCode {
     match error {
-        // Nothing to be done when the terminal is gone.
-        ConfigError::Usage(usage) => drop(usage.print()),
+        ConfigError::Usage(usage) => {
+            // Nothing to be done about an error when the terminal is gone; help is what was asked for.
+            if let Err(error) = usage.print()
+                && error.kind() != ErrorKind::BrokenPipe
+                && !usage.use_stderr()
+            {
+                fail(&format_args!("standard output: {error}"));
+                return ExitCode::FAILURE;
+            }
+        }
         error => fail(error),
     }
     ExitCode::from(error.exit_code())

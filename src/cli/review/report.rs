@@ -41,6 +41,15 @@ pub(super) fn write(out: &mut impl Write, answered: &Answered) -> Result<()> {
     diff(out, before, after)
 }
 
+/// JSON as it stands, but for characters that a terminal would act upon.
+fn escape(json: &str) -> String {
+    let escaped = |character: char| match character {
+        '"' | '\'' | '\\' => character.to_string(),
+        _ => character.escape_debug().to_string(),
+    };
+    json.chars().map(escaped).collect()
+}
+
 fn diff(out: &mut impl Write, before: &str, after: &str) -> Result<()> {
     for change in TextDiff::from_lines(before, after).iter_all_changes() {
         let (sign, style) = match change.tag() {
@@ -48,7 +57,7 @@ fn diff(out: &mut impl Write, before: &str, after: &str) -> Result<()> {
             ChangeTag::Delete => ('-', REMOVED),
             ChangeTag::Insert => ('+', ADDED),
         };
-        writeln!(out, "  {style}{sign} {}{style:#}", change.value().trim_end())?;
+        writeln!(out, "  {style}{sign} {}{style:#}", escape(change.value().trim_end()))?;
     }
     Ok(())
 }

@@ -222,6 +222,8 @@ pub fn describe_value(value: &Scalar<'_>) -> String {
         Scalar::Text(text) => quote(text, LONGEST_QUOTE).to_string(),
         Scalar::Other(json) if json.starts_with('[') => "a list".to_owned(),
         Scalar::Other(json) if json.starts_with('{') => "an object".to_owned(),
+        // A lone surrogate, which no API server sends.
+        Scalar::Other(json) if json.starts_with('"') => "a string that is no Unicode".to_owned(),
         Scalar::Other(number) if number.len() <= LONGEST_QUOTE => (*number).to_owned(),
         Scalar::Other(_) => "a long number".to_owned(),
     }
