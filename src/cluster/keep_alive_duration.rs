@@ -3,7 +3,6 @@
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 
-use super::client::describe;
 use crate::core::admission::review::{GROUP, VERSION};
 use crate::core::session::Session;
 use crate::core::session::raw_object::Scalar;
@@ -11,19 +10,29 @@ use crate::core::stored::backfill::{KeepAlive, keep_alive};
 
 /// Reads the Course and the Scenario that a Session names, in its namespace. One that is not there, or may not be read,
 /// says nothing.
-pub(super) async fn read(client: &Client, namespace: &str, session: &Session<'_>) -> KeepAlive {
-    let course = duration(client, namespace, "Course", "courses", &session.spec("course")).await;
+///
+/// # Errors
+///
+/// When the API server does not say whether it is there, or whether it may be read: the next attempt may learn it.
+pub(super) async fn read(client: &Client, namespace: &str, session: &Session<'_>) -> kube::Result<KeepAlive> {
+    let course = duration(client, namespace, "Course", "courses", &session.spec("course")).await?;
     let scenario = match course {
         Some(_) => None,
-        None => duration(client, namespace, "Scenario", "scenarios", &session.spec("scenario")).await,
+        None => duration(client, namespace, "Scenario", "scenarios", &session.spec("scenario")).await?,
     };
-    keep_alive(course.as_deref(), scenario.as_deref())
+    Ok(keep_alive(course.as_deref(), scenario.as_deref()))
 }
 
-async fn duration(client: &Client, namespace: &str, kind: &str, plural: &str, name: &Scalar<'_>) -> Option<String> {
-    let Scalar::Text(name) = name else { return None };
+async fn duration(
+    client: &Client,
+    namespace: &str,
+    kind: &str,
+    plural: &str,
+    name: &Scalar<'_>,
+) -> kube::Result<Option<String>> {
+    let Scalar::Text(name) = name else { return Ok(None) };
     if name.is_empty() {
-        return None;
+        return Ok(None);
     }
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, kind), plural);
     // Where Sessions belong to no namespace, neither do Courses and Scenarios.
@@ -33,12 +42,14 @@ async fn duration(client: &Client, namespace: &str, kind: &str, plural: &str, na
     };
     match api.get_opt(name).await {
         Ok(object) => {
-            let text = object?.data.pointer("/spec/keepalive_duration")?.as_str()?.to_owned();
-            (!text.is_empty()).then_some(text)
+            let text =
+                |object: &DynamicObject| Some(object.data.pointer("/spec/keepalive_duration")?.as_str()?.to_owned());
+            Ok(object.as_ref().and_then(text).filter(|text| !text.is_empty()))
         }
-        Err(error) => {
-            tracing::debug!(kind, error = describe(&error), "no keep-alive duration to be read");
-            None
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            tracing::debug!(kind, error = status.message, "no keep-alive duration may be read");
+            Ok(None)
         }
+        Err(error) => Err(error),
     }
 }

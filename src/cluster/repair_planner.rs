@@ -32,19 +32,23 @@ impl RepairPlanner<'_> {
     }
 
     /// With the keep-alive duration of the Course or Scenario, where one says so; `first` is the plan without.
+    ///
+    /// # Errors
+    ///
+    /// As [`keep_alive_duration::read`].
     pub(super) async fn plan_with_keep_alive(
         &self,
         client: &Client,
         namespace: &str,
         session: &Session<'_>,
         first: RepairPlan,
-    ) -> (RepairPlan, KeepAlive) {
-        let keep_alive = keep_alive_duration::read(client, namespace, session).await;
+    ) -> kube::Result<(RepairPlan, KeepAlive)> {
+        let keep_alive = keep_alive_duration::read(client, namespace, session).await?;
         let plan = match keep_alive {
             KeepAlive::Lasts(timeout) => self.plan_with_session_timeout(session, timeout),
             KeepAlive::Unset | KeepAlive::Malformed(_) => first,
         };
-        (plan, keep_alive)
+        Ok((plan, keep_alive))
     }
 
     /// Whether what the API server stores lacks nothing any more: with the fields that a schema or a strategy drops, it does.

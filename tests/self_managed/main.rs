@@ -9,6 +9,7 @@ use model::{Happening, World};
 use proptest::prelude::*;
 use rstest::rstest;
 use session_webhook::cluster::self_managed::secret_contents::{CertificateAuthority, Lifetimes, SecretContents};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const NOTHING: [&str; 0] = [];
@@ -212,6 +213,18 @@ fn no_certificate_outlives_its_authority_and_no_foreign_key_signs() {
     assert_eq!(other.verifies(&pair, now), None);
     assert_eq!(one.verifies(&pair, now + DAY * 11), None);
     assert!(!format!("{one:?}").contains("PRIVATE"));
+}
+
+/// API servers look at the dates of an authority too, as webpki does not.
+#[test]
+fn an_authority_that_a_clock_ahead_has_made_is_valid_already() {
+    let now: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+    let lifetimes = Lifetimes::default();
+    let authority = CertificateAuthority::make(1, now + DAY, &lifetimes).unwrap();
+    let pair = authority.issue(&["a.example".to_owned()], now, &lifetimes).unwrap();
+    assert!(authority.verifies(&pair, now).is_some());
+    let (_, certificate) = X509Certificate::from_der(&authority.certificate).unwrap();
+    assert!(certificate.validity().not_before.timestamp() <= now.as_second());
 }
 
 fn happenings(replicas: usize, meddling: bool) -> impl Strategy<Value = Vec<Happening>> {

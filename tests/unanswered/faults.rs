@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     GatewayPage,
     /// It is there no more.
     Gone,
+    /// 200 and the end: of a watch, one that tells nothing.
+    Nothing,
 }
 
 impl Fault {
@@ -63,6 +65,7 @@ impl Fault {
             Self::TooManyRequests => status(&mut stream, 429, "Retry-After: 1\r\n", "too many requests").await,
             Self::Unauthorized => status(&mut stream, 401, "", "Unauthorized").await,
             Self::Forbidden => status(&mut stream, 403, "", "user \"lab\" cannot do that").await,
+            Self::Nothing => write(&mut stream, &format!("{head}Content-Length: 0\r\n\r\n")).await,
             Self::Gone => status(&mut stream, 404, "", "not found").await,
             // With unread input a closed socket is reset.
             Self::Reset | Self::OldObject => {}

@@ -1,6 +1,7 @@
 //! What a leader does and tells when something around it breaks.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -53,6 +54,35 @@ async fn a_watch_that_breaks_is_told_and_so_is_that_it_goes_on() {
     }
     let (_, log) = serving.stop();
     assert_eq!(lines(&log, "cannot look after stored sessions"), 2, "{log}");
+}
+
+/// A gateway that cuts streams, say. In order, and without an event, it is no failure after which a backoff would count.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_ends_at_once_is_not_begun_again_at_once() {
+    let server = ApiServer::start(None).await;
+    let serving = leader(&server).await;
+    server.fail(Kind::Watch, Fault::Nothing);
+    server.break_watches();
+    server.is_asked_again(Kind::Watch).await.unwrap();
+    let began = Instant::now();
+    server.is_asked(Kind::Watch, server.times_asked(Kind::Watch) + 3).await.unwrap();
+    // However slow the machine is, it takes no less.
+    assert!(began.elapsed() > Duration::from_millis(1900), "{:?}", began.elapsed());
+    serving.stop();
+}
+
+/// The shipped interval is longer than the time without progress after which the Lease is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_broke_off_is_made_again_before_it_counts_as_stalled() {
+    let server = ApiServer::start(Some((Kind::List, Fault::Reset))).await;
+    let serving = Serving::start(&server, "--audit-interval 5m").unwrap();
+    server.is_asked(Kind::List, 1).await.unwrap();
+    server.heal();
+    let audited =
+        serving.becomes("it is audited", |metrics| metrics.contains("\nsession_webhook_audit_sessions 1\n")).await;
+    let metrics = serving.get("/metrics").unwrap();
+    let (_, log) = serving.stop();
+    assert!(audited.is_ok() && !metrics.contains("session_webhook_controller_restarts_total{"), "{audited:?}\n{log}");
 }
 
 /// Else a second process beside the first could take the Lease from it, and never serve.

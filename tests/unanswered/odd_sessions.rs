@@ -46,6 +46,31 @@ async fn one_of_the_future_is_repaired_when_it_was_there_long_enough(#[case] ahe
     is_repaired(&server, "--backfill --backfill-after 1s").await;
 }
 
+/// Or it would get five minutes instead of the Course's hours, and nobody would come back to it.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_course_cannot_be_read_waits_for_it(
+    #[values((Fault::InternalError, "session not repaired"), (Fault::Reset, "no answer about sessions"))] (fault, told): (Fault, &str),
+) {
+    let server = ApiServer::start(Some((Kind::Confirm, fault))).await;
+    server.store_session("of-a-course", |session| session["spec"]["course"] = json!("c1"));
+    let serving = Serving::start(&server, BACKFILL).unwrap();
+    let waits = serving.logs(told, 1).await;
+    let is_repaired = server.is_repaired();
+    server.heal();
+    let repaired = serving.becomes("all are repaired", |_| server.is_repaired()).await;
+    let (_, log) = serving.stop();
+    assert!(waits.is_ok() && !is_repaired && repaired.is_ok(), "{log}");
+}
+
+/// Nor is the right to read it missed: it is the five minutes then.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_course_may_not_be_read_is_repaired_without() {
+    let server = ApiServer::start(Some((Kind::Confirm, Fault::Forbidden))).await;
+    server.store_session("of-a-course", |session| session["spec"]["course"] = json!("c1"));
+    is_repaired(&server, BACKFILL).await;
+}
+
 /// Its status subresource `exists` up to the first write.
 async fn server_whose_definition_changes(exists: bool) -> ApiServer {
     let server = ApiServer::start(None).await;

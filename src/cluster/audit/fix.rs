@@ -90,7 +90,7 @@ impl<'a> Fixer<'a> {
             return Ok(Some(if stays { kept() } else { FixOutcome::NotNeeded }));
         }
         let (RepairPlan { edits, status_is_missing, .. }, _) =
-            planner.plan_with_keep_alive(self.client, namespace, &session, first).await;
+            planner.plan_with_keep_alive(self.client, namespace, &session, first).await?;
         match sessions.write(&object, &edits, status_is_missing, dry_run).await {
             Ok(WriteOutcome::Stored(stored)) if planner.is_repaired(&stored) => Ok(Some(FixOutcome::Written(edits))),
             // The definition has got or lost its status subresource, or has other types, since it was looked at.

@@ -174,7 +174,7 @@ async fn audit_once(
     let durations = Durations::new(client, &versions);
     judge_all(client, &listing, durations, &mut audit, &mut report, progress).await?;
     report.found.extend(audit.duplicates());
-    confirm_dangling(client, &versions, &mut report.found).await;
+    confirm_dangling(client, &versions, &mut report, progress).await;
     report.found.sort_by(|one, other| key(one).cmp(&key(other)));
     Ok(report)
 }
@@ -213,16 +213,20 @@ fn key(found: &SessionFinding) -> impl Ord {
 }
 
 /// Drops what has come into being since it was not found.
-async fn confirm_dangling(client: &Client, versions: &HashMap<String, String>, found: &mut Vec<SessionFinding>) {
+async fn confirm_dangling(
+    client: &Client,
+    versions: &HashMap<String, String>,
+    report: &mut Report,
+    progress: &mut impl FnMut(u64, u64),
+) {
     let is_about_a_name = |found: &SessionFinding| found.finding.kind == FindingKind::DanglingReference;
-    if found.iter().filter(|found| is_about_a_name(found)).count() > MAX_CONFIRMATIONS {
+    if report.found.iter().filter(|found| is_about_a_name(found)).count() > MAX_CONFIRMATIONS {
         return;
     }
-    let mut confirmed = Vec::with_capacity(found.len());
-    for one in found.drain(..) {
+    for one in std::mem::take(&mut report.found) {
         if !is_about_a_name(&one) || references::is_dangling(client, versions, &one).await {
-            confirmed.push(one);
+            report.found.push(one);
         }
+        progress(report.sessions, report.sessions);
     }
-    *found = confirmed;
 }

@@ -18,6 +18,8 @@ use crate::metrics::{FindingLabels, Metrics};
 
 /// An audit that came to nothing is made again after this time, or after `--audit-interval` where that is shorter.
 const RETRY_INTERVAL: Duration = Duration::from_mins(5);
+/// And after this time where nobody answered, before that counts as no progress.
+const UNANSWERED_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The audit of one replica.
 #[derive(Clone)]
@@ -53,6 +55,8 @@ impl PeriodicAudit {
     /// Looks whenever this process leads, until `stop`.
     pub async fn run(mut self, heartbeat: Heartbeat, stop: CancellationToken) {
         let mut outage = Outage::new("the audit came to nothing", "the audit works again");
+        // However this ends: what another replica tells then would be told twice.
+        let metrics = scopeguard::guard(Arc::clone(&self.metrics), |metrics| clear(&metrics));
         while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             let mut leadership = self.leadership.clone();
             tokio::select! {
@@ -60,10 +64,7 @@ impl PeriodicAudit {
                 () = leadership_lost(&mut leadership) => {}
                 () = stop.cancelled() => return,
             }
-            // What another replica tells now would be told twice.
-            self.metrics.audit_findings.clear();
-            self.metrics.audit_sessions.set(0);
-            self.metrics.audit_failing.set(0);
+            clear(&metrics);
             heartbeat.set_idle();
         }
         heartbeat.set_idle();
@@ -85,12 +86,13 @@ impl PeriodicAudit {
                 Err(error) => {
                     self.metrics.audit_errors.inc();
                     self.metrics.audit_failing.set(1);
-                    ticks.reset_after(self.interval.min(RETRY_INTERVAL));
                     outage.failed(&error.to_string());
                     // A refusal is an answer: no other replica would fare better.
                     if !error.is_answer() {
+                        ticks.reset_after(self.interval.min(UNANSWERED_RETRY_INTERVAL));
                         continue;
                     }
+                    ticks.reset_after(self.interval.min(RETRY_INTERVAL));
                 }
             }
             // Between two audits nothing is expected of it.
@@ -127,6 +129,49 @@ impl PeriodicAudit {
     }
 }
 
+fn clear(metrics: &Metrics) {
+    metrics.audit_findings.clear();
+    metrics.audit_sessions.set(0);
+    metrics.audit_failing.set(0);
+}
+
 fn gauge_value(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use jiff::Timestamp;
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+
+    use super::PeriodicAudit;
+    use crate::cluster::backfill::tests::{options, unanswered_client};
+    use crate::cluster::supervisor::Heartbeat;
+    use crate::core::settings::Settings;
+    use crate::metrics::{ControllerLabel, Metrics};
+
+    /// As its supervisor does with one that makes no progress: another replica tells from then on.
+    #[tokio::test]
+    async fn one_that_is_aborted_tells_nothing_any_more() {
+        let (metrics, clock) = (Arc::new(Metrics::new("", "")), || Timestamp::UNIX_EPOCH);
+        let (_leader, leadership) = watch::channel(Some(Instant::now() + Duration::from_hours(1)));
+        let heartbeat = Heartbeat::new("audit", Arc::clone(&metrics), clock);
+        let (client, settings, every) = (unanswered_client(), Settings::default(), Duration::from_mins(5));
+        let told = Arc::clone(&metrics);
+        let audit = PeriodicAudit::new(client, &options(), &settings, every, clock, told, leadership);
+        let running = tokio::spawn(audit.run(heartbeat, CancellationToken::new()));
+        let label = ControllerLabel { controller: "audit" };
+        while metrics.controller_progress.get(&label).is_none() {
+            tokio::task::yield_now().await;
+        }
+        metrics.audit_failing.set(1);
+        metrics.audit_sessions.set(7);
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        assert_eq!((metrics.audit_failing.get(), metrics.audit_sessions.get()), (0, 0));
+    }
 }

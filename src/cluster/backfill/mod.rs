@@ -88,6 +88,12 @@ impl Backfill {
         let mut outage =
             Outage::new("cannot look after stored sessions; trying again", "looking after stored sessions again");
         self.metrics.backfill_enabled.set(1);
+        // However this ends: another replica leads then.
+        let _reset = scopeguard::guard(Arc::clone(&self.metrics), |metrics| {
+            for gauge in [&metrics.backfill_leading, &metrics.backfill_waiting, &metrics.backfill_suspended] {
+                gauge.set(0);
+            }
+        });
         while self.leadership.wait_for(|until| is_leader(*until)).await.is_ok() {
             self.metrics.backfill_leading.set(1);
             heartbeat.progress();
@@ -116,27 +122,26 @@ impl Backfill {
             }
         }
         heartbeat.set_idle();
-        self.metrics.backfill_leading.set(0);
-        self.metrics.backfill_suspended.set(0);
     }
 
     /// Watches and repairs for as long as there are Sessions to be watched; returns when the list is to be read anew.
     async fn run_as_leader(&self, heartbeat: &Heartbeat, outage: &mut Outage) -> anyhow::Result<()> {
-        let sessions = Sessions::discover(&self.client).await.map_err(|error| {
+        let failed = |error: kube::Error| {
             if is_answer(&error) {
                 heartbeat.progress();
             }
             anyhow::anyhow!("looking for the definition of Sessions: {}", describe(&error))
-        })?;
+        };
+        let others = other_versions(&self.client).await.map_err(failed)?;
         heartbeat.progress();
-        let others = other_versions(&self.client).await?;
         if !others.is_empty() {
             self.suspend(&others).await;
-            heartbeat.progress();
             outage.succeeded();
             return Ok(());
         }
         self.metrics.backfill_suspended.set(0);
+        let sessions = Sessions::discover(&self.client).await.map_err(failed)?;
+        heartbeat.progress();
         let sessions = sessions.context("the cluster has no Sessions (hobbyfarm.io/v1)")?;
         let mut watches = Watches::start(&self.client, &sessions, &self.options.namespaces);
         let repairer = Repairer::new(self, sessions);
@@ -267,5 +272,54 @@ fn interval(period: Duration) -> tokio::time::Interval {
 impl SessionKey {
     fn of_session(session: &StoredSession) -> Self {
         Self { namespace: session.namespace().unwrap_or_default(), name: session.name_any() }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::convert::Infallible;
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use axum::http::{Request, Response};
+    use jiff::{SignedDuration, Timestamp};
+    use kube::Client;
+    use kube::client::Body;
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Backfill, Options};
+    use crate::cluster::supervisor::Heartbeat;
+    use crate::core::settings::Settings;
+    use crate::core::stored::backfill::Unparsable;
+    use crate::metrics::Metrics;
+
+    /// Of an API server that never answers.
+    pub(in crate::cluster) fn unanswered_client() -> Client {
+        Client::new(tower::service_fn(|_: Request<Body>| pending::<Result<Response<Body>, Infallible>>()), "default")
+    }
+
+    pub(in crate::cluster) fn options() -> Options {
+        let lease = "session-webhook".to_owned();
+        Options { after: SignedDuration::ZERO, unparsable: Unparsable::Replace, namespaces: Vec::new(), lease }
+    }
+
+    /// As its supervisor does with one that makes no progress.
+    #[tokio::test]
+    async fn one_that_is_aborted_says_that_it_leads_no_more() {
+        let (metrics, clock) = (Arc::new(Metrics::new("", "")), || Timestamp::UNIX_EPOCH);
+        let (_leader, leadership) = watch::channel(Some(Instant::now() + Duration::from_hours(1)));
+        let heartbeat = Heartbeat::new("backfill", Arc::clone(&metrics), clock);
+        let identity = "pod".to_owned();
+        let (client, settings, told) = (unanswered_client(), Settings::default(), Arc::clone(&metrics));
+        let backfill = Backfill::new(client, options(), settings, clock, told, leadership, identity);
+        let running = tokio::spawn(backfill.run(heartbeat, CancellationToken::new()));
+        while metrics.backfill_leading.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+        assert_eq!(metrics.backfill_leading.get(), 0);
     }
 }

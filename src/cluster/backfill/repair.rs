@@ -1,7 +1,7 @@
 //! One Session: looked at once more, repaired, and told of.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, ResourceExt};
@@ -20,6 +20,9 @@ use crate::metrics::{ActionLabel, Metrics};
 
 /// How many Sessions with a time that is kept are remembered, so that each is told of once.
 const MAX_REPORTED: usize = 10_000;
+
+/// The definition is not looked at more often than this, however many Sessions fail: its types are megabytes on some servers.
+const REDISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The API server has taken a write, and stores something else.
 const DROPPED: &str = "the API server took the write, and the times are not in what it stores: its status subresource has come or \
@@ -65,6 +68,7 @@ pub(super) struct Repairer<'a> {
     metrics: &'a Metrics,
     events: EventRecorder,
     reported: Mutex<HashSet<SessionKey>>,
+    rediscovered: Mutex<Option<Instant>>,
 }
 
 impl<'a> Repairer<'a> {
@@ -83,6 +87,7 @@ impl<'a> Repairer<'a> {
             leadership,
             metrics,
             reported: Mutex::default(),
+            rediscovered: Mutex::default(),
             sessions: Mutex::new(sessions),
         }
     }
@@ -129,7 +134,11 @@ impl<'a> Repairer<'a> {
             self.record_unreadable_time(key, &object, &first).await;
             return RepairOutcome::NothingToDo;
         }
-        let (plan, keep_alive) = planner.plan_with_keep_alive(self.client, &key.namespace, &session, first).await;
+        let planned = planner.plan_with_keep_alive(self.client, &key.namespace, &session, first).await;
+        let (plan, keep_alive) = match planned {
+            Ok(planned) => planned,
+            Err(error) => return RepairOutcome::of_error(&error),
+        };
         if !is_leader(*self.leadership.borrow()) {
             return RepairOutcome::Conflict;
         }
@@ -154,8 +163,13 @@ impl<'a> Repairer<'a> {
         }
     }
 
-    /// The definition may be another by now.
+    /// The definition may be another by now, unless it was looked at a moment ago.
     async fn rediscover(&self) -> RepairOutcome {
+        let is_recent = |last: Instant| last.elapsed() < REDISCOVERY_INTERVAL;
+        if self.rediscovered.lock().is_some_and(is_recent) {
+            return RepairOutcome::Conflict;
+        }
+        *self.rediscovered.lock() = Some(Instant::now());
         match Sessions::discover(self.client).await {
             Ok(Some(sessions)) => {
                 *self.sessions.lock() = sessions;

@@ -124,6 +124,9 @@ fn api_error(error: watcher::Error) -> Option<kube::Error> {
     }
 }
 
+/// Between the beginnings of two watches.
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+
 /// A client that tells when the API server has taken a watch up.
 fn telling_of_watches(client: &Client, begun: watch::Sender<Option<Instant>>) -> Client {
     let (client, namespace) = (client.clone(), client.default_namespace().to_owned());
@@ -131,6 +134,11 @@ fn telling_of_watches(client: &Client, begun: watch::Sender<Option<Instant>>) ->
         let (client, begun) = (client.clone(), begun.clone());
         async move {
             let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+            let last = *begun.borrow();
+            if is_watch && let Some(last) = last {
+                // One that ends at once, in order and without an event, has no backoff.
+                tokio::time::sleep_until((last + SHORTEST_WATCH).into()).await;
+            }
             let response = client.send(request).await?;
             if is_watch && response.status().is_success() {
                 begun.send_replace(Some(Instant::now()));

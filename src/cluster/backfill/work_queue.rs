@@ -10,8 +10,8 @@ use tokio_util::time::{DelayQueue, delay_queue};
 /// Before the second attempt; doubled with each further one.
 pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
-/// The longest that anything waits in here, since timers have an end: what is not due then waits on.
-const LONGEST_DELAY: Duration = Duration::from_hours(1);
+/// The longest that anything waits in here: no option is longer, and timers have an end.
+const LONGEST_DELAY: Duration = Duration::from_hours(24 * 366);
 /// Of so many Sessions that are due one comes from the backlog, as long as there are others.
 const BACKLOG_SHARE: u32 = 4;
 /// More Sessions than this do not wait here; they are found again when the list is read anew.
@@ -130,6 +130,8 @@ impl WorkQueue {
 mod tests {
     use std::time::Duration;
 
+    use tokio::time::Instant;
+
     use super::{Due, MAX_WAITING, SessionKey, WorkQueue};
 
     fn name(name: &str) -> SessionKey {
@@ -181,6 +183,15 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(queue.len() > 0, "it came last");
+    }
+
+    #[tokio::test]
+    async fn who_has_to_wait_for_long_does() {
+        let mut queue = WorkQueue::default();
+        let delay = Duration::from_hours(24 * 30);
+        queue.enqueue(name("a"), String::new(), delay);
+        let key = queue.waiting[&name("a")].key.unwrap();
+        assert!(queue.delays.deadline(&key) > Instant::now() + delay - Duration::from_mins(1));
     }
 
     /// `tokio_util` panics at a delay of more than two years.

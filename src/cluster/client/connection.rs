@@ -133,14 +133,17 @@ impl Connection {
         let is_upgrade = parts.headers.contains_key(UPGRADE);
         let (mut retry, mut refreshed) = (FIRST_RETRY, false);
         loop {
-            let (client, token) = self.credentials().await?;
+            let (client, token, loaded) = self.credentials().await?;
             let mut attempt = Request::from_parts(parts.clone(), Body::from(body.to_vec()));
             if let Some(token) = token {
                 attempt.headers_mut().insert(AUTHORIZATION, token);
             }
             let response = client.send(attempt).await.map_err(|error| explain_tls_error(&describe(&error)))?;
             let status = response.status();
-            if status == StatusCode::UNAUTHORIZED && !std::mem::replace(&mut refreshed, true) && self.refresh().await {
+            if status == StatusCode::UNAUTHORIZED
+                && !std::mem::replace(&mut refreshed, true)
+                && self.refresh(loaded).await
+            {
                 continue;
             }
             if is_busy(status, &parts.method) {
@@ -159,20 +162,24 @@ impl Connection {
         }
     }
 
-    /// A client that is authenticated, and the token to send with it, if that is in a file.
-    async fn credentials(&self) -> Result<(Client, Option<HeaderValue>), String> {
+    /// A client that is authenticated, the token to send with it, if that is in a file, and when both were loaded.
+    async fn credentials(&self) -> Result<(Client, Option<HeaderValue>, Instant), String> {
         let mut current = self.current.lock().await;
         let expires = current.valid_until.is_some_and(|until| until.duration_since(clock()) < EXPIRY_MARGIN);
         if expires && current.loaded.elapsed() > REFRESH_INTERVAL {
             *current = Current::new(load_credentials(&self.options).await.map_err(|error| error.to_string())?);
         }
         let token = current.token()?;
-        Ok((current.client.clone(), token))
+        Ok((current.client.clone(), token, current.loaded))
     }
 
-    /// Reads credentials again that were refused; whether there may be others now.
-    async fn refresh(&self) -> bool {
+    /// Reads credentials again that were loaded then, and refused; whether there may be others now.
+    async fn refresh(&self, loaded: Instant) -> bool {
         let mut current = self.current.lock().await;
+        if current.loaded > loaded {
+            // Another request was faster.
+            return true;
+        }
         if current.loaded.elapsed() < REFRESH_INTERVAL {
             return false;
         }

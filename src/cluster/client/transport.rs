@@ -3,6 +3,7 @@
 //! kube's own stack takes neither a verifier of certificates nor the password of a SOCKS proxy, hence this.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, Uri};
 use hyper::rt::{Read, Write};
@@ -21,6 +22,13 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::error::BoxError;
 
+/// For all addresses of a name together: the second is tried when the first says nothing.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Before a silent connection is probed, and between two probes: half a minute longer, and it is given up.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Probes without an answer.
+const KEEP_ALIVE_PROBES: u32 = 3;
+
 /// A client without retries and timeouts: those are the connection's.
 ///
 /// # Errors
@@ -29,6 +37,11 @@ use super::error::BoxError;
 pub(super) fn client(config: &Config, tls: ClientConfig, proxy: Option<Intercept>) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    // A watch is told nothing when its API server or a load balancer disappears.
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.set_keepalive_interval(Some(KEEP_ALIVE));
+    tcp.set_keepalive_retries(Some(KEEP_ALIVE_PROBES));
     let tls = Tls { config: Arc::new(tls), names: server_names(config)? };
     let Some(proxy) = proxy else { return build(config, tls.over(tcp)) };
     let uri = proxy.uri().clone();

@@ -84,6 +84,8 @@ impl CertificateAuthority {
         let name = format!("session-webhook CA {generation}");
         let mut params = authority_params(&name)?;
         let not_after = set_validity(&mut params, now, lifetimes.authority, lifetimes);
+        // Else one that was made while the clock was ahead would sign for hours what no API server trusts.
+        params.not_before = date_time_ymd(1970, 1, 1);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.self_signed(&key)?.der().clone();
         Ok(Self { certificate, name, key: Some(key.serialize_pem()), not_after })
