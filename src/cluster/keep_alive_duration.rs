@@ -46,7 +46,8 @@ async fn duration(
                 |object: &DynamicObject| Some(object.data.pointer("/spec/keepalive_duration")?.as_str()?.to_owned());
             Ok(object.as_ref().and_then(text).filter(|text| !text.is_empty()))
         }
-        Err(kube::Error::Api(status)) if status.code == 403 => {
+        // Where Courses are not served at all, the 404 is no answer of `get_opt`.
+        Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
             tracing::debug!(kind, error = status.message, "no keep-alive duration may be read");
             Ok(None)
         }
